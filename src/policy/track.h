@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The memory of one migration: folds samples and actions, in order, into passes, bandwidth and pending effects.
+ * The same samples and actions always fold into the same track, so a restarted daemon rebuilds it from the trace.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "policy/decision.h"
+#include "policy/knobs.h"
+#include "policy/profile.h"
+#include "policy/sample.h"
+
+typedef struct MigdTrack MigdTrack;
+
+/* `profile` and `abilities` are copied. Free with migd_track_free(). */
+MigdTrack *migd_track_new(const MigdProfile *profile, const MigdAbilities *abilities);
+void migd_track_free(MigdTrack *track);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdTrack, migd_track_free)
+
+/* What can be done has changed: a capability was read late, or somebody else took a knob. */
+void migd_track_set_abilities(MigdTrack *track, const MigdAbilities *abilities);
+
+/* Limits changed under way (SetLimits, SetProfile). */
+void migd_track_set_profile(MigdTrack *track, const MigdProfile *profile);
+
+/* One more observation. Samples out of order (time going back, counters going back) are taken as far as they make
+ * sense and never crash. */
+void migd_track_add(MigdTrack *track, const MigdSample *sample);
+
+/* `decision` was carried out at `time_us` (clock of the samples); `ok` = the hypervisor accepted it. In mode
+ * observe nothing is noted. */
+void migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 time_us, gboolean ok);
+
+/* What to do now, from all that was folded so far. Pure: asking twice gives the same answer. */
+MigdDecision migd_decide(const MigdTrack *track);
