@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -60,10 +61,12 @@ class Bus:
         for path in (self.qmp_dir, self.state_dir, self.profile_dir):
             os.mkdir(path, 0o700)
         Path(self.config).write_text("")
+        for profile in (paths.SOURCE / "conf/profiles.d").glob("*.conf"):
+            shutil.copy(profile, self.profile_dir)
         config = Path(f"{self.directory}/bus.conf")
         config.write_text(BUS_CONFIG.format(socket=f"{self.directory}/bus.sock"))
         self._bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"],
-                                     stdin=subprocess.DEVNULL)
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return self
 
     def __exit__(self, *_):
@@ -131,6 +134,12 @@ class Bus:
 
     def log_text(self) -> str:
         return Path(self.log).read_text(errors="replace")
+
+    def max_downtime_ms(self, profile: str = "default") -> int:
+        """MaxDowntime of a shipped profile."""
+        text = Path(f"{self.profile_dir}/{profile}.conf").read_text()
+        number, unit = re.search(r"^MaxDowntime=(\d+)(ms|s)$", text, re.MULTILINE).groups()
+        return int(number) * (1000 if unit == "s" else 1)
 
     def trace(self, migration: str) -> str:
         return f"{self.state_dir}/traces/{migration}.jsonl"
