@@ -5,18 +5,22 @@
 #include "policy/knobs.h"
 
 #define ROW(flag, name, field, type, capability)                                                   \
-    {flag, name, G_STRUCT_OFFSET(MigdKnobs, field), type, capability}
+    {                                                                                              \
+        flag, name, G_STRUCT_OFFSET(MigdKnobs, field), type, capability                            \
+    }
 
 const MigdKnobField migd_knob_fields[] = {
     ROW(MIGD_KNOB_DOWNTIME, "downtime-limit", downtime_limit_us, MIGD_KNOB_U64_US, FALSE),
     ROW(MIGD_KNOB_BANDWIDTH, "max-bandwidth", max_bandwidth_bps, MIGD_KNOB_U64_BPS, FALSE),
-    ROW(MIGD_KNOB_THROTTLE_INITIAL, "cpu-throttle-initial", throttle_initial_pct, MIGD_KNOB_U32, FALSE),
-    ROW(MIGD_KNOB_THROTTLE_INCREMENT, "cpu-throttle-increment", throttle_increment_pct, MIGD_KNOB_U32,
+    ROW(MIGD_KNOB_THROTTLE_INITIAL, "cpu-throttle-initial", throttle_initial_pct, MIGD_KNOB_U32,
         FALSE),
+    ROW(MIGD_KNOB_THROTTLE_INCREMENT, "cpu-throttle-increment", throttle_increment_pct,
+        MIGD_KNOB_U32, FALSE),
     ROW(MIGD_KNOB_THROTTLE_MAX, "max-cpu-throttle", throttle_max_pct, MIGD_KNOB_U32, FALSE),
-    ROW(MIGD_KNOB_THROTTLE_TRIGGER, "throttle-trigger-threshold", throttle_trigger_pct, MIGD_KNOB_U32,
+    ROW(MIGD_KNOB_THROTTLE_TRIGGER, "throttle-trigger-threshold", throttle_trigger_pct,
+        MIGD_KNOB_U32, FALSE),
+    ROW(MIGD_KNOB_THROTTLE_TAILSLOW, "cpu-throttle-tailslow", throttle_tailslow, MIGD_KNOB_BOOL,
         FALSE),
-    ROW(MIGD_KNOB_THROTTLE_TAILSLOW, "cpu-throttle-tailslow", throttle_tailslow, MIGD_KNOB_BOOL, FALSE),
     ROW(MIGD_KNOB_AUTO_CONVERGE, "auto-converge", auto_converge, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_POSTCOPY, "postcopy-ram", postcopy, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_EVENTS, "events", events, MIGD_KNOB_BOOL, TRUE),
@@ -59,7 +63,8 @@ migd_knobs_diff(const MigdKnobs *a, const MigdKnobs *b)
     for (guint i = 0; i < migd_n_knob_fields; i++) {
         const MigdKnobField *field = &migd_knob_fields[i];
 
-        if ((a->has & b->has & field->knob) != 0 && migd_knob_get(a, field) != migd_knob_get(b, field))
+        if ((a->has & b->has & field->knob) != 0 &&
+            migd_knob_get(a, field) != migd_knob_get(b, field))
             differ |= field->knob;
     }
     return differ;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The knobs of a migration and what can still be turned on this one: capabilities freeze at the start, parameters
- * do not. Values only; adapters read and write them.
+ * The knobs of a migration and what can still be turned on this one: capabilities freeze at the
+ * start, parameters do not. Values only; adapters read and write them.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ typedef enum {
 } MigdKnob;
 
 #define MIGD_KNOBS_THROTTLE                                                                        \
-    (MIGD_KNOB_THROTTLE_INITIAL | MIGD_KNOB_THROTTLE_INCREMENT | MIGD_KNOB_THROTTLE_MAX |              \
+    (MIGD_KNOB_THROTTLE_INITIAL | MIGD_KNOB_THROTTLE_INCREMENT | MIGD_KNOB_THROTTLE_MAX |          \
      MIGD_KNOB_THROTTLE_TRIGGER | MIGD_KNOB_THROTTLE_TAILSLOW)
 
 typedef struct {
@@ -36,10 +36,12 @@ typedef struct {
     gboolean auto_converge, postcopy, events;
 } MigdKnobs;
 
-/* What can be done to this migration now, whatever the profile allows: one bit (1 << MIGD_ACTION_…) each. */
+/* What can be done to this migration now, whatever the profile allows: one bit (1 << MIGD_ACTION_…)
+ * each. */
 typedef struct {
-    guint32 can;           /* bits by MigdAction */
-    gboolean throttle_cocked; /* the hypervisor engages a new throttle level at the next sync, not the one after */
+    guint32 can;              /* bits by MigdAction */
+    gboolean throttle_cocked; /* the hypervisor engages a new throttle level at the next sync, not
+                                 the one after */
 } MigdAbilities;
 
 /* Rows for whoever reads or writes knobs by name. */

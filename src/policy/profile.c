@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The keys of a profile: one table row each, with how to read and how to write it. Does not know where they come from.
+ * The keys of a profile: one table row each, with how to read and how to write it. Does not know
+ * where they come from.
  */
 #include "policy/profile.h"
 
@@ -18,7 +19,8 @@ typedef struct {
 static gboolean
 refuse(GError **error, const char *value, const char *allowed)
 {
-    g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "\"%s\" is not one of: %s", value, allowed);
+    g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "\"%s\" is not one of: %s", value,
+                allowed);
     return FALSE;
 }
 
@@ -193,15 +195,20 @@ get_max_bandwidth(const MigdProfile *profile)
 static gboolean
 set_write_protect(MigdProfile *profile, const char *value, GError **error)
 {
-    static const char *const words[] = {"auto",       "none",
-                                        "legacy",     "manual-protect",
-                                        "dirty-ring", "manual-protect+initially-set",
-                                        "write-protect-all", NULL};
+    static const char *const words[] = {"auto",
+                                        "none",
+                                        "legacy",
+                                        "manual-protect",
+                                        "dirty-ring",
+                                        "manual-protect+initially-set",
+                                        "write-protect-all",
+                                        NULL};
 
     if (!g_strv_contains(words, value))
-        return refuse(error, value,
-                      "auto, none, legacy, manual-protect, manual-protect+initially-set, dirty-ring, "
-                      "write-protect-all");
+        return refuse(
+            error, value,
+            "auto, none, legacy, manual-protect, manual-protect+initially-set, dirty-ring, "
+            "write-protect-all");
     g_strlcpy(profile->write_protect, value, sizeof profile->write_protect);
     return TRUE;
 }
@@ -272,8 +279,8 @@ migd_profile_set(MigdProfile *profile, const char *key, const char *value, GErro
     if (row == NULL) {
         g_autofree char *known = g_strjoinv(", ", (char **)migd_profile_keys());
 
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "unknown key %s (known: %s)", key,
-                    known);
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "unknown key %s (known: %s)",
+                    key, known);
         return FALSE;
     }
     if (!row->set(profile, value, error)) {
@@ -299,4 +306,14 @@ migd_profile_keys(void)
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
         names[i] = keys[i].key;
     return names;
+}
+
+gboolean
+migd_profile_allows(const MigdProfile *profile, MigdAction action)
+{
+    if (action == MIGD_ACTION_WAIT || action == MIGD_ACTION_RELEASE)
+        return TRUE;
+    if (action == MIGD_ACTION_ARM)
+        action = MIGD_ACTION_THROTTLE;
+    return (profile->allow & (1u << action)) != 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Words and the field table of an observation. Says nothing about what the numbers mean for a decision.
+ * Words and the field table of an observation. Says nothing about what the numbers mean for a
+ * decision.
  */
 #include "policy/sample.h"
 
@@ -41,8 +42,10 @@ migd_status_is_end(MigdStatus status)
 }
 
 #define ROW(flag, field, libvirt)                                                                  \
-    {flag, #field, libvirt, G_STRUCT_OFFSET(MigdSample, field),                                    \
-     sizeof(((MigdSample *)0)->field) == sizeof(guint32)}
+    {                                                                                              \
+        flag, #field, libvirt, G_STRUCT_OFFSET(MigdSample, field),                                 \
+            sizeof(((MigdSample *)0)->field) == sizeof(guint32)                                    \
+    }
 
 const MigdSampleField migd_sample_fields[] = {
     ROW(MIGD_HAS_PASS, pass, "memory_iteration"),

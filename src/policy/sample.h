@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One observation of one migration, in bytes and microseconds. A value: whoever observes (QMP, libvirt, the
- * simulator, a trace) fills it, and nobody changes it afterwards. What the observer did not see is absent: test
- * `has` before a field. Adapters convert units here, so nothing above ever meets pages/s or Mbit/s.
+ * One observation of one migration, in bytes and microseconds. A value: whoever observes (QMP,
+ * libvirt, the simulator, a trace) fills it, and nobody changes it afterwards. What the observer
+ * did not see is absent: test `has` before a field. Adapters convert units here, so nothing above
+ * ever meets pages/s or Mbit/s.
  */
 #pragma once
 
@@ -47,14 +48,14 @@ typedef struct {
     gint64 time_us; /* CLOCK_MONOTONIC of the observer; at a sync: when the sync was announced */
     guint32 has;    /* MIGD_HAS_… of the fields below; `status` is always there */
     MigdStatus status;
-    guint64 pass;                 /* dirty syncs so far (QEMU's dirty-sync-count) */
-    guint64 remaining_bytes;      /* right after a sync: what the guest dirtied plus what was not sent */
-    guint64 transferred_bytes;    /* on the wire since the start */
-    guint64 total_bytes;          /* memory of the guest incl. ROM and video memory */
-    guint64 dirty_rate_bps;       /* bytes/s over the last sync period, by the hypervisor's own count */
-    guint64 bandwidth_bps;        /* bytes/s in the last ~100 ms: noisy, for display */
-    guint64 elapsed_us;           /* since the start of the migration */
-    guint64 setup_us;             /* spent before the first pass */
+    guint64 pass;            /* dirty syncs so far (QEMU's dirty-sync-count) */
+    guint64 remaining_bytes; /* right after a sync: what the guest dirtied plus what was not sent */
+    guint64 transferred_bytes; /* on the wire since the start */
+    guint64 total_bytes;       /* memory of the guest incl. ROM and video memory */
+    guint64 dirty_rate_bps; /* bytes/s over the last sync period, by the hypervisor's own count */
+    guint64 bandwidth_bps;  /* bytes/s in the last ~100 ms: noisy, for display */
+    guint64 elapsed_us;     /* since the start of the migration */
+    guint64 setup_us;       /* spent before the first pass */
     guint64 expected_downtime_us; /* the hypervisor's guess; worthless in pass 1 */
     guint64 downtime_us;          /* measured, only at the end */
     guint64 downtime_limit_us;    /* knob in force */
@@ -82,13 +83,15 @@ MigdStatus migd_status_from_string(const char *word);
 /* TRUE once nothing more can happen: completed, failed or cancelled. */
 gboolean migd_status_is_end(MigdStatus status);
 
-/* Rows of the field table: how a trace, the bus and libvirt call each field and where it is stored. */
+/* Rows of the field table: how a trace, the bus and libvirt call each field and where it is stored.
+ */
 typedef struct {
     MigdField field;
-    const char *name;         /* key in traces, e.g. "remaining_bytes" */
-    const char *libvirt_name; /* libvirt's typed parameter, e.g. "memory_remaining"; NULL if it has none */
-    gsize offset;             /* of the field in MigdSample */
-    gboolean is_u32;          /* else guint64 */
+    const char *name; /* key in traces, e.g. "remaining_bytes" */
+    const char
+        *libvirt_name; /* libvirt's typed parameter, e.g. "memory_remaining"; NULL if it has none */
+    gsize offset;      /* of the field in MigdSample */
+    gboolean is_u32;   /* else guint64 */
 } MigdSampleField;
 
 extern const MigdSampleField migd_sample_fields[];

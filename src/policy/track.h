@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The memory of one migration: folds samples and actions, in order, into passes, bandwidth and pending effects.
- * The same samples and actions always fold into the same track, so a restarted daemon rebuilds it from the trace.
+ * The memory of one migration: folds samples and actions, in order, into passes, bandwidth and
+ * pending effects. The same samples and actions always fold into the same track, so a restarted
+ * daemon rebuilds it from the trace.
  */
 #pragma once
 
@@ -25,13 +26,14 @@ void migd_track_set_abilities(MigdTrack *track, const MigdAbilities *abilities);
 /* Limits changed under way (SetLimits, SetProfile). */
 void migd_track_set_profile(MigdTrack *track, const MigdProfile *profile);
 
-/* One more observation. Samples out of order (time going back, counters going back) are taken as far as they make
- * sense and never crash. */
+/* One more observation. Samples out of order (time going back, counters going back) are taken as
+ * far as they make sense and never crash. */
 void migd_track_add(MigdTrack *track, const MigdSample *sample);
 
-/* `decision` was carried out at `time_us` (clock of the samples); `ok` = the hypervisor accepted it. In mode
- * observe nothing is noted. */
-void migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 time_us, gboolean ok);
+/* `decision` was carried out at `time_us` (clock of the samples); `ok` = the hypervisor accepted
+ * it. In mode observe nothing is noted. */
+void
+migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 time_us, gboolean ok);
 
 /* What to do now, from all that was folded so far. Pure: asking twice gives the same answer. */
 MigdDecision migd_decide(const MigdTrack *track);

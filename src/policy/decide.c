@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What to do now: a table of rules in the order in which they speak, from "nothing can be done"
+ * over the limits of the profile to the cheapest sufficient action. Reads a track and nothing else;
+ * docs/policy.md explains each rule.
+ */
+#include "policy/plan.h"
+
+#include <math.h>
+
+#include "base/checked.h"
+
+/* A deadline that the operator left to us: ten copies of the memory, at least two minutes. */
+#define AUTO_DEADLINE_COPIES 10
+#define AUTO_DEADLINE_MIN_US (120 * (guint64)G_USEC_PER_SEC)
+
+/* An action that has shown nothing after this many passes will not. */
+#define PATIENCE_SYNCS 4
+
+/* Irreversible steps are given this long to show. */
+#define FINAL_PATIENCE_US (10 * G_USEC_PER_SEC)
+
+/* Below this part of what it carried, the link is in a dip. */
+#define DIP 0.5
+
+/* Passes of evidence before a migration is called hopeless, and the part of the deadline that must
+ * have gone. */
+#define HOPELESS_PASSES 5
+#define HOPELESS_DEADLINE_PART 0.25
+
+typedef gboolean (*Rule)(const MigdView *view, MigdDecision *decision);
+
+static gboolean
+say(MigdDecision *decision, MigdAction action, guint64 argument, MigdReason reason)
+{
+    decision->action = action;
+    decision->argument = argument;
+    decision->reason = reason;
+    return TRUE;
+}
+
+/* Nothing can be done before the first byte and after the last pass. */
+static gboolean
+rule_not_steerable(const MigdView *view, MigdDecision *decision)
+{
+    switch (view->track->last.status) {
+    case MIGD_STATUS_PRECOPY:
+    case MIGD_STATUS_UNKNOWN:
+        return FALSE;
+    case MIGD_STATUS_NONE:
+    case MIGD_STATUS_SETUP:
+        return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_FIRST_PASS);
+    default:
+        return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_SWITCHING_OVER);
+    }
+}
+
+/* Somebody's limit over the profile's cap is lowered before it does harm, also in the first pass.
+ */
+static gboolean
+rule_over_cap(const MigdView *view, MigdDecision *decision)
+{
+    const MigdTrack *track = view->track;
+    guint64 cap_bps = track->profile.max_bandwidth_bps;
+
+    if (view->forced)
+        return FALSE;
+    if (migd_sample_has(&track->last, MIGD_HAS_DOWNTIME_LIMIT) &&
+        track->last.downtime_limit_us > track->profile.max_downtime_us &&
+        migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
+        return say(decision, MIGD_ACTION_SET_DOWNTIME, track->profile.max_downtime_us,
+                   MIGD_REASON_DOWNTIME_OVER_CAP);
+    if (cap_bps != 0 && migd_sample_has(&track->last, MIGD_HAS_MAX_BANDWIDTH) &&
+        (track->last.max_bandwidth_bps == 0 || track->last.max_bandwidth_bps > cap_bps) &&
+        migd_view_may(view, MIGD_ACTION_SET_BANDWIDTH))
+        return say(decision, MIGD_ACTION_SET_BANDWIDTH, cap_bps, MIGD_REASON_BANDWIDTH_OVER_CAP);
+    return FALSE;
+}
+
+/* The step that OnDeadline= names, or the nearest one that is possible; FALSE when it is to go on.
+ */
+static gboolean
+last_resort(const MigdView *view, MigdDecision *decision)
+{
+    MigdOnDeadline wish = view->track->profile.on_deadline;
+
+    if (wish == MIGD_DEADLINE_POSTCOPY && migd_view_may(view, MIGD_ACTION_POSTCOPY))
+        return say(decision, MIGD_ACTION_POSTCOPY, 0, MIGD_REASON_DEADLINE_POSTCOPY);
+    if ((wish == MIGD_DEADLINE_POSTCOPY || wish == MIGD_DEADLINE_PAUSE) &&
+        migd_view_may(view, MIGD_ACTION_PAUSE))
+        return say(decision, MIGD_ACTION_PAUSE, 0, MIGD_REASON_DEADLINE_PAUSE);
+    if (wish != MIGD_DEADLINE_CONTINUE && migd_view_may(view, MIGD_ACTION_ABORT))
+        return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_DEADLINE_ABORT);
+    return FALSE;
+}
+
+/* The deadline is kept by ending in time: what the last resort itself takes is taken off. */
+static gboolean
+rule_deadline(const MigdView *view, MigdDecision *decision)
+{
+    MigdOnDeadline wish = view->track->profile.on_deadline;
+    double spare_s = view->to_deadline_s;
+
+    if (view->forced || isinf(spare_s))
+        return FALSE;
+    if ((wish == MIGD_DEADLINE_POSTCOPY || wish == MIGD_DEADLINE_PAUSE) &&
+        view->state.bandwidth_bps > 0)
+        spare_s -= (double)view->track->last.remaining_bytes / view->state.bandwidth_bps;
+    return spare_s <= 0 && last_resort(view, decision);
+}
+
+static gboolean
+pending(const MigdView *view)
+{
+    const MigdTrack *track = view->track;
+
+    if (!track->acted)
+        return FALSE;
+    switch (track->action.action) {
+    case MIGD_ACTION_POSTCOPY:
+    case MIGD_ACTION_PAUSE:
+    case MIGD_ACTION_ABORT:
+        return track->last.time_us - track->action_us < FINAL_PATIENCE_US;
+    case MIGD_ACTION_THROTTLE:
+        /* One whole pass under the new level must be seen before it is judged. */
+        return track->syncs_since_reached < 1 && track->syncs_since_action < PATIENCE_SYNCS;
+    case MIGD_ACTION_ARM:
+        /* Engaged at a sync: look at one pass under it. Not engaged: judge anew at each sync. */
+        return track->last.throttle_pct == track->action.argument ? track->syncs_since_reached < 1
+                                                                  : track->syncs_since_action < 1;
+    default:
+        return track->syncs_since_action < 1;
+    }
+}
+
+static gboolean
+rule_pending(const MigdView *view, MigdDecision *decision)
+{
+    return pending(view) && say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_ACTION_PENDING);
+}
+
+static gboolean
+rule_first_pass(const MigdView *view, MigdDecision *decision)
+{
+    if (!view->track->synced)
+        return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_FIRST_PASS);
+    if (view->track->model.n == 0 || view->state.bandwidth_bps <= 0)
+        return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_WAIT_FOR_EVIDENCE);
+    return FALSE;
+}
+
+/* A slow link makes any guest look as if it did not converge: nothing that costs the guest is done
+ * for it. */
+static gboolean
+rule_network_dip(const MigdView *view, MigdDecision *decision)
+{
+    if (decision->verdict != MIGD_VERDICT_NETWORK_BOUND)
+        return FALSE;
+    return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_NETWORK_DIP);
+}
+
+/* A converging guest is left alone; what was prepared against a plateau is taken back. */
+static gboolean
+rule_converging(const MigdView *view, MigdDecision *decision)
+{
+    if (decision->verdict != MIGD_VERDICT_CONVERGING)
+        return FALSE;
+    if (migd_view_cocked(view)) {
+        decision->trigger_pct = 100;
+        return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_NOT_NEEDED);
+    }
+    return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_CONVERGING);
+}
+
+static gboolean
+rule_downtime(const MigdView *view, MigdDecision *decision)
+{
+    guint64 limit_us = migd_plan_downtime(view, decision);
+
+    return limit_us != 0 &&
+           say(decision, MIGD_ACTION_SET_DOWNTIME, limit_us, MIGD_REASON_DOWNTIME_SUFFICES);
+}
+
+static gboolean
+rule_useless_throttle(const MigdView *view, MigdDecision *decision)
+{
+    const MigdHypothesis *best = migd_model_best(&view->track->model);
+
+    /* Two throttled passes are two chances to show an effect. */
+    if (view->state.throttle < 0.2 || best->response > 0 || view->track->phase_passes < 3 ||
+        !migd_view_may(view, MIGD_ACTION_RELEASE))
+        return FALSE;
+    decision->trigger_pct = 1;
+    return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
+}
+
+static gboolean
+rule_bandwidth(const MigdView *view, MigdDecision *decision)
+{
+    guint64 bps = migd_plan_bandwidth(view, decision);
+
+    return bps != 0 &&
+           say(decision, MIGD_ACTION_SET_BANDWIDTH, bps, MIGD_REASON_BANDWIDTH_SUFFICES);
+}
+
+static MigdReason
+throttle_reason(const MigdView *view, const MigdDecision *decision)
+{
+    if (decision->action == MIGD_ACTION_ARM)
+        return MIGD_REASON_ARMED_THROTTLE;
+    if (view->state.throttle > 0.01)
+        return MIGD_REASON_THROTTLE_TOO_WEAK;
+    return decision->verdict == MIGD_VERDICT_DIVERGING ? MIGD_REASON_DIVERGING_THROTTLE
+                                                       : MIGD_REASON_PLATEAU_THROTTLE;
+}
+
+static gboolean
+rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
+{
+    switch (migd_plan_cheapest(view, decision)) {
+    case MIGD_ACTION_POSTCOPY:
+        return say(decision, MIGD_ACTION_POSTCOPY, 0, MIGD_REASON_POSTCOPY_CHEAPEST);
+    case MIGD_ACTION_WAIT:
+        return FALSE;
+    default: /* ARM or THROTTLE, with argument and trigger */
+        decision->reason = throttle_reason(view, decision);
+        return TRUE;
+    }
+}
+
+/* Nothing allowed ends it, and that has been so for long: an abort that is right is better early
+ * than late. */
+static gboolean
+rule_hopeless(const MigdView *view, MigdDecision *decision)
+{
+    const MigdTrack *track = view->track;
+    double gone_s = (double)(track->sync.time_us - track->start_us) / G_USEC_PER_SEC;
+
+    if (track->profile.on_deadline != MIGD_DEADLINE_ABORT || isinf(view->to_deadline_s) ||
+        !migd_view_may(view, MIGD_ACTION_ABORT) || view->wait.ends > 0.05 ||
+        track->phase_passes < HOPELESS_PASSES ||
+        gone_s < HOPELESS_DEADLINE_PART * (gone_s + view->to_deadline_s))
+        return FALSE;
+    return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_HOPELESS_ABORT);
+}
+
+static gboolean
+rule_watch(const MigdView *view, MigdDecision *decision)
+{
+    /* Still cocked for a level that will not come: QEMU must not engage by itself. */
+    if (migd_view_cocked(view)) {
+        decision->trigger_pct = 100;
+        return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_WAIT_FOR_EVIDENCE);
+    }
+    return say(decision, MIGD_ACTION_WAIT, 0,
+               view->wait.ends > 0.1 ? MIGD_REASON_WAIT_FOR_EVIDENCE : MIGD_REASON_NOTHING_ALLOWED);
+}
+
+static const Rule rules[] = {
+    rule_not_steerable,
+    rule_over_cap,
+    rule_deadline,
+    rule_pending,
+    rule_first_pass,
+    rule_network_dip,
+    rule_converging,
+    rule_downtime,
+    rule_useless_throttle,
+    rule_bandwidth,
+    rule_throttle_or_postcopy,
+    rule_hopeless,
+    rule_watch,
+};
+
+static MigdVerdict
+judge(const MigdView *view)
+{
+    const MigdTrack *track = view->track;
+
+    if (track->window_bps > 0 && track->usual_bps > 0 &&
+        track->bandwidth_bps < DIP * track->usual_bps && track->window_bps < DIP * track->usual_bps)
+        return MIGD_VERDICT_NETWORK_BOUND;
+    if (track->model.n == 0)
+        return MIGD_VERDICT_UNKNOWN;
+    if (view->wait.ends >= MIGD_SURE)
+        return MIGD_VERDICT_CONVERGING;
+    if (view->wait.ends > 1 - MIGD_SURE)
+        return MIGD_VERDICT_UNKNOWN;
+    return view->wait.grows ? MIGD_VERDICT_DIVERGING : MIGD_VERDICT_PLATEAU;
+}
+
+static double
+seconds_to_deadline(const MigdTrack *track)
+{
+    guint64 deadline_us = track->profile.deadline_us;
+
+    if (deadline_us == MIGD_DEADLINE_NONE)
+        return HUGE_VAL;
+    if (deadline_us == MIGD_DEADLINE_AUTO) {
+        double bps = MAX(track->usual_bps, track->bandwidth_bps);
+
+        if (bps <= 0)
+            return HUGE_VAL;
+        deadline_us = MAX(
+            migd_from_double(AUTO_DEADLINE_COPIES * 1e6 * (double)track->last.total_bytes / bps),
+            AUTO_DEADLINE_MIN_US);
+    }
+    return ((double)deadline_us - (double)(track->last.time_us - track->start_us)) / G_USEC_PER_SEC;
+}
+
+static MigdView
+look(const MigdTrack *track)
+{
+    MigdView view = {
+        .track = track,
+        .to_deadline_s = seconds_to_deadline(track),
+        .forced = track->acted && (track->action.action == MIGD_ACTION_PAUSE ||
+                                   track->action.action == MIGD_ACTION_POSTCOPY),
+    };
+    const MigdSample *sync = &track->sync;
+    double left_s =
+        view.to_deadline_s + (double)(track->last.time_us - sync->time_us) / G_USEC_PER_SEC;
+
+    if (!track->synced || track->model.n == 0)
+        return view;
+    view.state = (MigdState){
+        .remaining_bytes = (double)sync->remaining_bytes,
+        .bandwidth_bps = track->bandwidth_bps,
+        .limit_s = (double)(migd_sample_has(sync, MIGD_HAS_DOWNTIME_LIMIT)
+                                ? sync->downtime_limit_us
+                                : track->profile.max_downtime_us) /
+                   G_USEC_PER_SEC,
+        .throttle = sync->throttle_pct / 100.0,
+        .horizon_s = CLAMP(left_s, 1, MIGD_HORIZON_S),
+        .high_syncs = track->high_syncs,
+        .since_eval_s = (double)(sync->time_us - track->judged_us) / G_USEC_PER_SEC,
+    };
+    MigdPlan wait = migd_plan_wait(&view.state);
+    migd_forecast(&track->model, &view.state, &wait, &view.wait);
+    return view;
+}
+
+static void
+fill_numbers(const MigdView *view, MigdDecision *decision)
+{
+    const MigdTrack *track = view->track;
+    const MigdHypothesis *best = migd_model_best(&track->model);
+    const MigdPass *pass = track->n_passes > 0 ? &track->passes[track->n_passes - 1] : NULL;
+
+    decision->time_us = track->last.time_us;
+    decision->pass = track->last.pass;
+    decision->remaining_bytes =
+        track->synced ? track->sync.remaining_bytes : track->last.remaining_bytes;
+    decision->bandwidth_bps = migd_from_double(track->bandwidth_bps);
+    decision->downtime_limit_us = track->last.downtime_limit_us;
+    decision->downtime_cap_us = track->profile.max_downtime_us;
+    decision->throttle_pct = track->last.throttle_pct;
+    if (pass != NULL && pass->duration_us > 0)
+        decision->dirty_rate_bps = migd_from_double((double)pass->dirty_bytes * G_USEC_PER_SEC /
+                                                    (double)pass->duration_us);
+    if (best != NULL) {
+        decision->lambda_bps = migd_from_double(best->lambda_bps);
+        decision->working_set_bytes =
+            isinf(best->working_set_bytes) ? 0 : migd_from_double(best->working_set_bytes);
+    }
+    decision->wait_time_us = view->wait.time_us;
+    migd_decision_take_forecast(decision, &view->wait);
+    decision->verdict = judge(view);
+}
+
+MigdDecision
+migd_decide(const MigdTrack *track)
+{
+    MigdView view = look(track);
+    MigdDecision decision = {0};
+
+    fill_numbers(&view, &decision);
+    for (guint i = 0; i < G_N_ELEMENTS(rules); i++)
+        if (rules[i](&view, &decision))
+            break;
+    return decision;
+}

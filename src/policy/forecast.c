@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Playing passes forward. A pass sends what is left down to (bandwidth x downtime-limit), then
+ * syncs: what is left is the unsent rest plus what the guest dirtied meanwhile; once that fits, the
+ * guest is paused and the rest is sent.
+ */
+#include "policy/forecast.h"
+
+#include <math.h>
+
+#include "base/checked.h"
+
+/* A plan that needs more passes than this is as good as endless: the figures would be fiction. */
+#define MAX_PASSES 60
+
+/* Shortest pass QEMU makes in practice: a sync itself takes about this long. */
+#define MIN_PASS_S 0.005
+
+/* QEMU judges the dirty rate at most once a second. */
+#define JUDGE_S 1.0
+
+/* Weight of a second of guest work lost against a second of migration (DESIGN section 8). */
+#define LOST_WEIGHT 10
+
+typedef struct {
+    gboolean ends, grows;
+    double time_s, pause_s, bytes, lost_s;
+} Run;
+
+typedef struct {
+    double throttle;
+    double since_eval_s;
+    guint high_syncs;
+} Throttle;
+
+/* QEMU's auto-converge at a sync: the second "high" sync engages the level. */
+static void
+judge(Throttle *state, const MigdPlan *plan, double sent, double dirty)
+{
+    if (state->since_eval_s < JUDGE_S)
+        return;
+    state->since_eval_s = 0;
+    if (state->throttle == plan->throttle || dirty <= sent * plan->trigger)
+        return;
+    if (++state->high_syncs < 2)
+        return;
+    state->high_syncs = 0;
+    state->throttle = plan->throttle;
+}
+
+static Run
+play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *plan)
+{
+    Throttle throttle = {state->throttle, state->since_eval_s, state->high_syncs};
+    double fits = plan->bandwidth_bps * plan->limit_s;
+    double left = state->remaining_bytes;
+    Run run = {0};
+
+    for (guint pass = 0; pass < MAX_PASSES && left > fits; pass++) {
+        double sent = left - fits;
+        double seconds = MAX(sent / plan->bandwidth_bps, MIN_PASS_S);
+        double dirty = migd_hypothesis_dirty(hypothesis, seconds, throttle.throttle);
+        double before = left;
+
+        run.time_s += seconds;
+        run.lost_s += seconds * throttle.throttle;
+        run.bytes += sent;
+        if (run.time_s > state->horizon_s)
+            break;
+        left = fits + dirty;
+        throttle.since_eval_s += seconds;
+        judge(&throttle, plan, sent, dirty);
+        run.grows = left > before * 1.02;
+        /* A fixed point above the pause: the curve is concave, so no later pass gets below it. */
+        if (left >= before * 0.995 && left <= before * 1.005 && throttle.throttle == plan->throttle)
+            break;
+    }
+    run.ends = left <= fits && run.time_s <= state->horizon_s;
+    if (run.ends) {
+        run.pause_s = left / plan->bandwidth_bps + state->fixed_s;
+        run.time_s += run.pause_s;
+        run.bytes += left;
+        run.lost_s += run.pause_s;
+    } else {
+        run.pause_s = left / plan->bandwidth_bps + state->fixed_s;
+        run.lost_s = state->horizon_s * throttle.throttle;
+    }
+    return run;
+}
+
+/* Weighted quantile of `values` (in the order of the model's hypotheses); INFINITY counts as
+ * "never". */
+static guint64
+quantile(const MigdModel *model, const double *values, const guint8 *order, double q)
+{
+    double sum = 0;
+
+    for (guint i = 0; i < model->n; i++) {
+        sum += model->hypotheses[order[i]].weight;
+        if (sum >= q || i + 1 == model->n) {
+            double value = values[order[i]];
+            return isinf(value) ? MIGD_NEVER : migd_from_double(value);
+        }
+    }
+    return MIGD_NEVER;
+}
+
+static MigdRange
+spread(const MigdModel *model, const double *values)
+{
+    guint8 order[MIGD_MAX_HYPOTHESES];
+
+    for (guint i = 0; i < model->n; i++) {
+        guint j = i;
+
+        for (; j > 0 && values[order[j - 1]] > values[i]; j--)
+            order[j] = order[j - 1];
+        order[j] = (guint8)i;
+    }
+    return (MigdRange){
+        .low = quantile(model, values, order, 0.1),
+        .mid = quantile(model, values, order, 0.5),
+        .high = quantile(model, values, order, 0.9),
+    };
+}
+
+MigdPlan
+migd_plan_wait(const MigdState *state)
+{
+    return (MigdPlan){
+        .limit_s = state->limit_s,
+        .bandwidth_bps = state->bandwidth_bps,
+        .throttle = state->throttle,
+        .trigger = 1,
+    };
+}
+
+void
+migd_forecast(const MigdModel *model, const MigdState *state, const MigdPlan *plan,
+              MigdForecast *ret_forecast)
+{
+    double times[MIGD_MAX_HYPOTHESES], pauses[MIGD_MAX_HYPOTHESES], bytes[MIGD_MAX_HYPOTHESES];
+    const MigdHypothesis *best = migd_model_best(model);
+    MigdForecast forecast = {0};
+
+    for (guint i = 0; i < model->n; i++) {
+        const MigdHypothesis *hypothesis = &model->hypotheses[i];
+        Run run = play(hypothesis, state, plan);
+        double time_s = run.ends ? run.time_s : state->horizon_s;
+
+        times[i] = run.ends ? run.time_s * 1e6 : INFINITY;
+        bytes[i] = run.ends ? run.bytes : INFINITY;
+        pauses[i] = run.pause_s * 1e6;
+        forecast.ends += run.ends ? hypothesis->weight : 0;
+        forecast.lost_s += hypothesis->weight * run.lost_s;
+        forecast.cost += hypothesis->weight * (time_s + LOST_WEIGHT * run.lost_s);
+        if (hypothesis == best)
+            forecast.grows = run.grows;
+    }
+    if (model->n > 0) {
+        forecast.time_us = spread(model, times);
+        forecast.pause_us = spread(model, pauses);
+        forecast.send_bytes = spread(model, bytes);
+    }
+    *ret_forecast = forecast;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The search for the smallest sufficient action: which limit, bandwidth or throttle would end the
+ * migration, and at what price. Internal to the policy: decide.c asks.
+ */
+#pragma once
+
+#include "policy/forecast.h"
+#include "policy/track-internal.h"
+
+/* Weight of hypotheses from which a forecast counts as certain. */
+#define MIGD_SURE 0.9
+
+/* Nobody plans further than this, seconds. */
+#define MIGD_HORIZON_S 3600
+
+/* A track as the rules see it. */
+typedef struct {
+    const MigdTrack *track;
+    MigdState state;      /* at the newest sync; all 0 before the first */
+    MigdForecast wait;    /* of doing nothing; all 0 before the first sync */
+    double to_deadline_s; /* HUGE_VAL: none */
+    gboolean forced;      /* an irreversible step was taken: no second thoughts */
+} MigdView;
+
+/* Allowed by the profile, possible, and not refused before. */
+gboolean migd_view_may(const MigdView *view, MigdAction action);
+
+/* Our own start left the throttle ready to engage at the next sync, and no level was decided yet.
+ */
+gboolean migd_view_cocked(const MigdView *view);
+
+/* Copies the figures of `forecast` into `decision`. */
+void migd_decision_take_forecast(MigdDecision *decision, const MigdForecast *forecast);
+
+/* The smallest downtime limit (µs) up to the cap that ends it by itself; 0: none, or not allowed.
+ */
+guint64 migd_plan_downtime(const MigdView *view, MigdDecision *decision);
+
+/* The bandwidth limit (bytes/s) within the profile's that ends it by itself; 0: none, or not
+ * allowed. */
+guint64 migd_plan_bandwidth(const MigdView *view, MigdDecision *decision);
+
+/* The cheapest of throttle levels and post-copy: ARM or THROTTLE with argument and trigger in
+ * `decision`, POSTCOPY, or WAIT when none of them is worth more than waiting. The forecast goes
+ * into `decision`. */
+MigdAction migd_plan_cheapest(const MigdView *view, MigdDecision *decision);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The inside of a track, shared by track.c (which folds) and decide.c (which only reads). Nobody
+ * else includes this.
+ */
+#pragma once
+
+#include "policy/model.h"
+#include "policy/track.h"
+
+#define MIGD_MAX_PASSES 24 /* kept, newest last */
+
+typedef struct {
+    gint64 duration_us;
+    guint64 sent_bytes;
+    guint64 dirty_bytes;     /* newly dirtied in between */
+    guint64 remaining_bytes; /* right after the sync that ended it */
+    guint32 throttle_pct;
+    gboolean usable; /* its begin and end were both seen */
+} MigdPass;
+
+struct MigdTrack {
+    MigdProfile profile;
+    MigdAbilities abilities;
+
+    MigdSample last; /* newest observation, fields that it lacked carried over */
+    MigdSample sync; /* newest observation right after a sync in pre-copy */
+    gboolean begun;  /* `last` is valid */
+    gboolean synced; /* `sync` is valid: a pass has ended */
+    gint64 start_us; /* of the migration, clock of the samples */
+
+    MigdPass passes[MIGD_MAX_PASSES];
+    guint n_passes;
+    guint
+        phase_passes; /* of the newest passes, how many belong to the present phase of the guest */
+    MigdModel model;
+    double bandwidth_bps; /* over the newest passes; 0 = not known */
+    double usual_bps;     /* the link as it was over the whole migration */
+
+    guint64 pass;       /* number of the present pass; 0 before the first */
+    gboolean pass_open; /* the present pass was seen from its beginning */
+    gint64 pass_start_us;
+    guint64 pass_start_transferred, pass_start_remaining;
+
+    gint64 window_start_us; /* bandwidth over the newest second or so, for network dips */
+    guint64 window_start_transferred;
+    double window_bps; /* 0 = not known */
+
+    /* What QEMU's auto-converge has counted: it judges at most once a second and engages at the
+     * second high sync. */
+    guint high_syncs;
+    guint32 trigger_pct;
+    gint64 judged_us;
+    guint64 judged_sent_bytes, judged_dirty_bytes; /* since then */
+
+    MigdDecision action; /* the newest one carried out */
+    gboolean acted;
+    gint64 action_us;
+    guint syncs_since_action;  /* passes that ended after it */
+    guint syncs_since_reached; /* of these, under the throttle it asked for */
+    gboolean throttle_set;     /* a throttle level was decided (or released) since the start */
+    guint32 refused;           /* actions (bits) that the hypervisor has refused */
+};

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Folding observations and actions into passes. Only what is seen right after a sync says how much
+ * the guest dirties; between syncs `remaining` is a sawtooth and serves for nothing but the
+ * bandwidth. No decision is taken here.
+ */
+#include "policy/track-internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+/* A measurement of bandwidth over less than this says more about buffers than about the link. */
+#define BANDWIDTH_WINDOW_US (G_USEC_PER_SEC / 2)
+
+/* QEMU judges the dirty rate at syncs at least this far apart. */
+#define JUDGE_US G_USEC_PER_SEC
+
+/* QEMU's default throttle-trigger-threshold, in force unless we have set another. */
+#define QEMU_TRIGGER_PCT 50
+
+/* A pass weighs this much less than the one after it. */
+#define FADE 0.6
+
+/* A passing phase shows in one pass; a point of fewer bytes than this is the noise of an idle
+ * guest. */
+#define NOISE_BYTES (256 * 1024.0)
+
+MigdTrack *
+migd_track_new(const MigdProfile *profile, const MigdAbilities *abilities)
+{
+    MigdTrack *track = g_new0(MigdTrack, 1);
+
+    track->profile = *profile;
+    track->abilities = *abilities;
+    track->trigger_pct = abilities->throttle_cocked ? 1 : QEMU_TRIGGER_PCT;
+    return track;
+}
+
+void
+migd_track_free(MigdTrack *track)
+{
+    g_free(track);
+}
+
+void
+migd_track_set_abilities(MigdTrack *track, const MigdAbilities *abilities)
+{
+    track->abilities = *abilities;
+}
+
+void
+migd_track_set_profile(MigdTrack *track, const MigdProfile *profile)
+{
+    track->profile = *profile;
+}
+
+/* The newest observation, with what it lacks taken from the one before: an observer may see the
+ * knobs less often than the counters. */
+static void
+merge(MigdSample *last, const MigdSample *sample)
+{
+    MigdSample merged = *sample;
+
+    for (guint i = 0; i < migd_n_sample_fields; i++) {
+        const MigdSampleField *field = &migd_sample_fields[i];
+
+        if (!migd_sample_has(sample, field->field) && migd_sample_has(last, field->field))
+            migd_sample_set(&merged, field, migd_sample_get(last, field));
+    }
+    *last = merged;
+}
+
+/* Bandwidth over the newest passes, as many as it takes to fill the window. */
+static void
+measure_bandwidth(MigdTrack *track)
+{
+    gint64 duration_us = 0;
+    guint64 sent_bytes = 0;
+
+    for (guint i = track->n_passes; i > 0 && duration_us < BANDWIDTH_WINDOW_US; i--) {
+        const MigdPass *pass = &track->passes[i - 1];
+
+        if (!pass->usable)
+            break;
+        duration_us += pass->duration_us;
+        sent_bytes = migd_sat_add(sent_bytes, pass->sent_bytes);
+    }
+    if (duration_us <= 0 || sent_bytes == 0)
+        return;
+    track->bandwidth_bps = (double)sent_bytes * G_USEC_PER_SEC / (double)duration_us;
+    /* In pass 1 QEMU spends part of its time on zero pages, which cost no bytes: the best window is
+     * the link. */
+    if (track->n_passes == 1)
+        track->bandwidth_bps = MAX(track->bandwidth_bps, track->usual_bps);
+    track->usual_bps = MAX(track->usual_bps, track->bandwidth_bps);
+}
+
+static void
+refit(MigdTrack *track)
+{
+    MigdPoint points[MIGD_MAX_PASSES];
+    double weight = 1;
+    guint n = 0;
+
+    for (guint i = track->n_passes - MIN(track->phase_passes, track->n_passes); i < track->n_passes;
+         i++) {
+        const MigdPass *pass = &track->passes[i];
+
+        if (!pass->usable || pass->duration_us <= 0)
+            continue;
+        points[n++] = (MigdPoint){
+            .seconds = (double)pass->duration_us / G_USEC_PER_SEC,
+            .dirty_bytes = MAX((double)pass->dirty_bytes, 4096),
+            .throttle = pass->throttle_pct / 100.0,
+        };
+    }
+    for (guint i = n; i > 0; i--, weight *= FADE)
+        points[i - 1].weight = weight;
+
+    if (n >= 2) {
+        MigdModel before;
+        const MigdPoint *newest = &points[n - 1];
+
+        migd_model_fit(&before, points, n - 1, (double)track->sync.total_bytes);
+        if (newest->dirty_bytes > NOISE_BYTES && migd_model_contradicts(&before, newest)) {
+            track->phase_passes = 1;
+            points[0] = *newest;
+            n = 1;
+        }
+    }
+    migd_model_fit(&track->model, points, n, (double)track->sync.total_bytes);
+}
+
+/* Follows QEMU's own count towards its next throttle step. */
+static void
+judge(MigdTrack *track, const MigdPass *pass, gint64 time_us)
+{
+    track->judged_sent_bytes = migd_sat_add(track->judged_sent_bytes, pass->sent_bytes);
+    track->judged_dirty_bytes = migd_sat_add(track->judged_dirty_bytes, pass->dirty_bytes);
+    if (time_us - track->judged_us <= JUDGE_US)
+        return;
+    if ((double)track->judged_dirty_bytes * 100 >
+        (double)track->judged_sent_bytes * track->trigger_pct)
+        track->high_syncs = (track->high_syncs + 1) % 2;
+    track->judged_us = time_us;
+    track->judged_sent_bytes = track->judged_dirty_bytes = 0;
+}
+
+static void
+end_pass(MigdTrack *track, const MigdSample *sample)
+{
+    guint64 sent = migd_sat_sub(sample->transferred_bytes, track->pass_start_transferred);
+    /* What was unsent when the sync came is still there after it; the rest is new. */
+    guint64 unsent = migd_sat_sub(track->pass_start_remaining, sent);
+    guint64 fits = migd_from_double(track->bandwidth_bps * (double)track->last.downtime_limit_us /
+                                    G_USEC_PER_SEC);
+    MigdPass pass = {
+        .duration_us = sample->time_us - track->pass_start_us,
+        .sent_bytes = sent,
+        .dirty_bytes = migd_sat_sub(sample->remaining_bytes, MIN(unsent, fits)),
+        .remaining_bytes = sample->remaining_bytes,
+        .throttle_pct = track->last.throttle_pct,
+        .usable = track->pass_open && sample->time_us > track->pass_start_us,
+    };
+
+    if (track->n_passes == MIGD_MAX_PASSES) {
+        memmove(track->passes, track->passes + 1, sizeof track->passes - sizeof track->passes[0]);
+        track->n_passes--;
+    }
+    track->passes[track->n_passes++] = pass;
+    track->phase_passes++;
+    track->synced = TRUE;
+    judge(track, &pass, sample->time_us);
+}
+
+static void
+begin_pass(MigdTrack *track, const MigdSample *sample)
+{
+    track->pass_open = TRUE;
+    track->pass_start_us = sample->time_us;
+    track->pass_start_transferred = sample->transferred_bytes;
+    track->pass_start_remaining = sample->remaining_bytes;
+    if (!track->synced)
+        track->judged_us = sample->time_us;
+}
+
+static void
+follow_window(MigdTrack *track, const MigdSample *sample)
+{
+    gint64 elapsed_us = sample->time_us - track->window_start_us;
+
+    if (track->window_start_us != 0 && elapsed_us < BANDWIDTH_WINDOW_US && elapsed_us >= 0 &&
+        sample->transferred_bytes >= track->window_start_transferred)
+        return;
+    if (track->window_start_us != 0 && elapsed_us > 0) {
+        guint64 sent = migd_sat_sub(sample->transferred_bytes, track->window_start_transferred);
+
+        track->window_bps = (double)sent * G_USEC_PER_SEC / (double)elapsed_us;
+        if (sample->pass <= 1)
+            track->usual_bps = MAX(track->usual_bps, track->window_bps);
+    }
+    track->window_start_us = sample->time_us;
+    track->window_start_transferred = sample->transferred_bytes;
+}
+
+/* A sync has been done since the last observation. */
+static void
+add_sync(MigdTrack *track, const MigdSample *sample)
+{
+    gboolean first = sample->pass <= 1;
+
+    /* A skipped number means that a sync was missed: what lies between cannot be split. */
+    if (sample->pass > track->pass + 1)
+        track->pass_open = FALSE;
+    if (!first) {
+        end_pass(track, sample);
+        track->sync = *sample;
+        measure_bandwidth(track);
+        refit(track);
+        if (track->acted) {
+            track->syncs_since_action++;
+            if (track->last.throttle_pct == track->action.argument)
+                track->syncs_since_reached++;
+        }
+    }
+    begin_pass(track, sample);
+    track->pass = sample->pass;
+}
+
+void
+migd_track_add(MigdTrack *track, const MigdSample *sample)
+{
+    const guint32 needed = MIGD_HAS_PASS | MIGD_HAS_REMAINING | MIGD_HAS_TRANSFERRED;
+    MigdSample now = track->last;
+
+    merge(&now, sample);
+    if (!track->begun) {
+        track->begun = TRUE;
+        track->start_us = now.time_us - (gint64)MIN(now.elapsed_us, (guint64)G_MAXINT64 / 4);
+    }
+    if (now.status == MIGD_STATUS_PRECOPY && migd_sample_has(sample, needed)) {
+        follow_window(track, &now);
+        if (sample->pass > track->pass)
+            add_sync(track, &now);
+        else if (migd_sample_has(sample, MIGD_HAS_SYNC) && sample->pass == track->sync.pass)
+            track->sync.has |= MIGD_HAS_SYNC;
+    }
+    track->last = now;
+    if (track->synced) {
+        /* Knobs are turned between syncs too, and a forecast has to start from those in force. */
+        track->sync.downtime_limit_us = now.downtime_limit_us;
+        track->sync.max_bandwidth_bps = now.max_bandwidth_bps;
+    }
+}
+
+void
+migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 time_us, gboolean ok)
+{
+    if (decision->action == MIGD_ACTION_WAIT)
+        return;
+    if (!ok) {
+        track->refused |= 1u << decision->action;
+        return;
+    }
+    track->acted = TRUE;
+    track->action = *decision;
+    track->action_us = time_us;
+    track->syncs_since_action = track->syncs_since_reached = 0;
+    if (decision->action == MIGD_ACTION_ARM || decision->action == MIGD_ACTION_THROTTLE ||
+        decision->action == MIGD_ACTION_RELEASE) {
+        track->trigger_pct = decision->trigger_pct;
+        track->throttle_set = TRUE;
+    }
+}
