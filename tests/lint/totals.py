@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""scripts/test-totals counts what meson logs: each way a test can end, and each way a run can look better than it is."""
+"""scripts/test-totals counts what meson logs: each way a test can end, each way a run can look too good."""
 
 import json
 import subprocess
