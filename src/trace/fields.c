@@ -96,6 +96,13 @@ migd_trace_decision_diff(const MigdDecision *a, const MigdDecision *b)
     return NULL;
 }
 
+gboolean
+migd_trace_carries_out(const MigdDecision *action, const MigdDecision *decision)
+{
+    return action->action == decision->action && action->argument == decision->argument &&
+           action->trigger_pct == decision->trigger_pct;
+}
+
 static void
 clear_texts(void *base, const MigdTraceField *fields)
 {

@@ -85,7 +85,7 @@ static void
 begin_action(Replay *replay, const MigdTraceEntry *entry)
 {
     gboolean whole =
-        replay->recorded != NULL && migd_decision_same(replay->recorded, &entry->decision);
+        replay->recorded != NULL && migd_trace_carries_out(&entry->decision, replay->recorded);
 
     settle_unanswered(replay);
     replay->action = whole ? replay->recorded : &entry->decision;
