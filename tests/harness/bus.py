@@ -58,6 +58,14 @@ class Bus:
         self._connection: Gio.DBusConnection | None = None
 
     def __enter__(self):
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self):
         for path in (self.qmp_dir, self.state_dir, self.profile_dir):
             os.mkdir(path, 0o700)
         Path(self.config).write_text("")
@@ -67,7 +75,6 @@ class Bus:
         config.write_text(BUS_CONFIG.format(socket=f"{self.directory}/bus.sock"))
         self._bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"],
                                      stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return self
 
     def __exit__(self, *_):
         self.stop_daemon()
