@@ -13,6 +13,7 @@ from pathlib import Path
 from . import paths
 from .guest import PAGE, Console
 from .qmp import Qmp, QmpLost
+from .tap import Tap
 
 MIB = 1 << 20
 QEMU = "qemu-system-x86_64"
@@ -99,16 +100,19 @@ class Qemu:
 
 
 class Pair:
-    """A running guest and a place to go. Use it as a context manager: nothing is left behind."""
+    """A running guest and a place to go. Use it as a context manager: nothing is left behind. `tapped`: what migrationd
+    sends to the source is kept in `tap`."""
 
     def __init__(self, append: str, name: str = "vm", memory_mib: int = 0, qmp_dir: str | None = None,
-                 bandwidth_mib: int = 0, accel: str | None = None):
+                 bandwidth_mib: int = 0, tapped: bool = False):
         self.append = append
         self.name = name
-        self.accel = accel or accelerator()
+        self.accel = accelerator()
         self.bandwidth_mib = bandwidth_mib
         self.directory = tempfile.mkdtemp(prefix="migd-pair-")
         self.qmp_dir = qmp_dir
+        self.tapped = tapped
+        self.tap: Tap | None = None
         words = dict(w.split("=", 1) for w in append.split())
         self.touched = (int(words.get("ws", 64)) + int(words.get("touch", 0))) * MIB
         self.memory_mib = memory_mib or self.touched // MIB + 32
@@ -119,7 +123,9 @@ class Pair:
 
     def __enter__(self):
         try:
-            self.source = self._qemu(self.name, qmp_dir=self.qmp_dir)
+            self.source = self._qemu(self.name, qmp_dir=self.directory if self.tapped else self.qmp_dir)
+            if self.tapped:
+                self.tap = Tap(f"{self.qmp_dir}/{self.name}.qmp", f"{self.directory}/{self.name}.qmp")
             self.start_destination()
             self.source.console.wait(lambda c: c.last, 60, "first report")
             self.set_parameters(max_bandwidth=self.bandwidth_mib * MIB)
@@ -145,6 +151,8 @@ class Pair:
         for qemu in (self.source, self.destination):
             if qemu:
                 qemu.close()
+        if self.tap:
+            self.tap.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def set_parameters(self, **parameters):
