@@ -128,6 +128,9 @@ pending(const MigdView *view)
         /* Engaged at a sync: look at one pass under it. Not engaged: judge anew at each sync. */
         return track->last.throttle_pct == track->action.argument ? track->syncs_since_reached < 1
                                                                   : track->syncs_since_action < 1;
+    case MIGD_ACTION_RELEASE:
+        /* Told to keep out before it engaged: there is no effect to wait for. */
+        return track->last.throttle_pct > 1 && track->syncs_since_action < PATIENCE_SYNCS;
     default:
         return track->syncs_since_action < 1;
     }

@@ -13,11 +13,17 @@
 /* A plan that needs more passes than this is as good as endless: the figures would be fiction. */
 #define MAX_PASSES 60
 
-/* Shortest pass QEMU makes in practice: a sync itself takes about this long. */
-#define MIN_PASS_S 0.005
+/* QEMU looks whether the rest fits only between bursts of up to 50 to 100 ms of sending, so when a
+ * pass ends, this much more than necessary has been sent. Without it no pass that dirties anything
+ * would ever be the last. */
+#define BURST_S 0.05
 
 /* QEMU judges the dirty rate at most once a second. */
 #define JUDGE_S 1.0
+
+/* A migration that does not bring the guest over costs this many seconds on top (the time-limit of
+ * DESIGN section 8): a plan that may work is worth trying against one that will not. */
+#define FAILED_S 4000
 
 /* Weight of a second of guest work lost against a second of migration (DESIGN section 8). */
 #define LOST_WEIGHT 10
@@ -53,13 +59,14 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
 {
     Throttle throttle = {state->throttle, state->since_eval_s, state->high_syncs};
     double fits = plan->bandwidth_bps * plan->limit_s;
+    double unsent = plan->bandwidth_bps * MAX(plan->limit_s - BURST_S, 0);
     double left = state->remaining_bytes;
     Run run = {0};
 
     for (guint pass = 0; pass < MAX_PASSES && left > fits; pass++) {
-        double sent = left - fits;
-        double seconds = MAX(sent / plan->bandwidth_bps, MIN_PASS_S);
-        double dirty = migd_hypothesis_dirty(hypothesis, seconds, throttle.throttle);
+        double sent = left - unsent;
+        double seconds = sent / plan->bandwidth_bps;
+        double dirty = migd_hypothesis_dirty(hypothesis, seconds, throttle.throttle, unsent);
         double before = left;
 
         run.time_s += seconds;
@@ -67,7 +74,7 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
         run.bytes += sent;
         if (run.time_s > state->horizon_s)
             break;
-        left = fits + dirty;
+        left = unsent + dirty;
         throttle.since_eval_s += seconds;
         judge(&throttle, plan, sent, dirty);
         run.grows = left > before * 1.02;
@@ -83,7 +90,6 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
         run.lost_s += run.pause_s;
     } else {
         run.pause_s = left / plan->bandwidth_bps + state->fixed_s;
-        run.lost_s = state->horizon_s * throttle.throttle;
     }
     return run;
 }
@@ -146,7 +152,7 @@ migd_forecast(const MigdModel *model, const MigdState *state, const MigdPlan *pl
     for (guint i = 0; i < model->n; i++) {
         const MigdHypothesis *hypothesis = &model->hypotheses[i];
         Run run = play(hypothesis, state, plan);
-        double time_s = run.ends ? run.time_s : state->horizon_s;
+        double time_s = run.ends ? run.time_s : state->horizon_s + FAILED_S;
 
         times[i] = run.ends ? run.time_s * 1e6 : INFINITY;
         bytes[i] = run.ends ? run.bytes : INFINITY;

@@ -32,15 +32,24 @@ slowdown(double throttle, double response)
     return throttle > 0 ? pow(1 - throttle, response) : 1;
 }
 
+/* The part of what is dirtied that was not unsent anyway, when the unsent bytes lie in the working
+ * set. */
+static double
+fresh_part(double unsent_bytes, double w)
+{
+    return isinf(w) ? 1 : MAX(1 - unsent_bytes / w, 0.01);
+}
+
 double
-migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double seconds, double throttle)
+migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double seconds, double throttle,
+                      double unsent_bytes)
 {
     double linear = hypothesis->lambda_bps * slowdown(throttle, hypothesis->response) * seconds;
     double w = hypothesis->working_set_bytes;
 
     if (isinf(w) || linear <= 0)
         return MAX(linear, 0);
-    return -w * expm1(-linear / w);
+    return -w * expm1(-linear / w) * fresh_part(unsent_bytes, w);
 }
 
 /* The rate that puts the curve through `point`, and in `*ret_sensitivity` how much the point says
@@ -54,7 +63,7 @@ rate_through(const MigdPoint *point, double w, double response, double *ret_sens
     if (isinf(w))
         return point->dirty_bytes / effective;
 
-    double fill = MIN(point->dirty_bytes / w, 0.99);
+    double fill = MIN(point->dirty_bytes / fresh_part(point->unsent_bytes, w) / w, 0.99);
     double u = -log1p(-fill);
     if (fill > 1e-9)
         *ret_sensitivity = u * (1 - fill) / fill;
@@ -78,9 +87,9 @@ fit_one(MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
     hypothesis->lambda_bps = weight_sum > 0 ? exp(log_sum / weight_sum) : 0;
     for (guint i = 0; i < n; i++) {
         double seen = points[i].dirty_bytes;
-        double error =
-            log(migd_hypothesis_dirty(hypothesis, points[i].seconds, points[i].throttle) / seen) /
-            SIGMA;
+        double expected = migd_hypothesis_dirty(hypothesis, points[i].seconds, points[i].throttle,
+                                                points[i].unsent_bytes);
+        double error = log(expected / seen) / SIGMA;
 
         misfit += points[i].weight * error * error;
     }
@@ -95,7 +104,7 @@ migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double to
 
     ret_model->n = 0;
     for (guint i = 0; i < n; i++) {
-        largest = MAX(largest, points[i].dirty_bytes);
+        largest = MAX(largest, points[i].dirty_bytes + points[i].unsent_bytes);
         throttled = throttled || points[i].throttle >= 0.05;
     }
     if (n == 0 || largest <= 0)
@@ -139,7 +148,8 @@ migd_model_contradicts(const MigdModel *model, const MigdPoint *point)
 {
     for (guint i = 0; i < model->n; i++) {
         const MigdHypothesis *hypothesis = &model->hypotheses[i];
-        double expected = migd_hypothesis_dirty(hypothesis, point->seconds, point->throttle);
+        double expected =
+            migd_hypothesis_dirty(hypothesis, point->seconds, point->throttle, point->unsent_bytes);
 
         if (hypothesis->weight >= 0.02 && expected > 0 &&
             point->dirty_bytes < expected * PHASE_RATIO &&

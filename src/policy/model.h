@@ -12,10 +12,12 @@
 
 /* One finished pass. */
 typedef struct {
-    double seconds;     /* between the two syncs */
-    double dirty_bytes; /* distinct bytes newly dirtied in between */
-    double throttle;    /* 0..0.99, in force */
-    double weight;      /* 0..1; older or less certain passes weigh less */
+    double seconds;      /* between the two syncs */
+    double dirty_bytes;  /* distinct bytes newly dirtied in between, on top of the unsent ones */
+    double unsent_bytes; /* still unsent when the pass ended; some of them were dirtied again, which
+                            nobody sees */
+    double throttle;     /* 0..0.99, in force */
+    double weight;       /* 0..1; older or less certain passes weigh less */
 } MigdPoint;
 
 typedef struct {
@@ -35,8 +37,10 @@ typedef struct {
 /* Fits `n` points (newest last). `total_bytes` bounds W. */
 void migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes);
 
-/* Bytes that the guest dirties within `seconds` of a sync under throttle `throttle` (0..0.99). */
-double migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double seconds, double throttle);
+/* Bytes that a sync finds newly dirty, on top of `unsent_bytes`, `seconds` after the last one under
+ * throttle `throttle` (0..0.99). */
+double migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double seconds, double throttle,
+                             double unsent_bytes);
 
 /* The heaviest hypothesis; NULL when nothing is known. */
 const MigdHypothesis *migd_model_best(const MigdModel *model);

@@ -11,6 +11,10 @@
 /* Levels tried, and the profile's own maximum. */
 static const guint8 levels[] = {10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 99};
 
+/* An armed level engages when a pass dirties more than this part of what it sent: at a plateau the
+ * two are equal, and a guest at this ratio would need ten times its first pass. */
+#define NO_PROGRESS_PCT 90
+
 /* A plan must promise this much more than waiting before a guest is made to pay for it. */
 #define WORTH 0.9
 
@@ -135,7 +139,7 @@ cheapest_throttle(const MigdView *view)
         candidate.plan.throttle = level / 100.0;
         /* Where waiting may still end it, the level is armed: QEMU itself tells at the next sync,
          * by whether the guest dirtied more than was sent, which of the two it is. */
-        candidate.plan.trigger = view->wait.ends > 1 - MIGD_SURE ? 1.0 : 0.01;
+        candidate.plan.trigger = (view->wait.ends > 1 - MIGD_SURE ? NO_PROGRESS_PCT : 1) / 100.0;
         candidate.forecast = try_plan(view, &candidate.plan);
         if (best.level_pct == 0 || candidate.forecast.cost < best.forecast.cost)
             best = candidate;
@@ -177,11 +181,15 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
         migd_decision_take_forecast(decision, &postcopy);
         return MIGD_ACTION_POSTCOPY;
     }
-    if (!worth)
+    guint32 trigger_pct = view->wait.ends > 1 - MIGD_SURE ? NO_PROGRESS_PCT : 1;
+    const MigdTrack *track = view->track;
+    /* Ready already, and nothing speaks for another level. */
+    if (!worth || (track->throttle_set && track->trigger_pct == trigger_pct && trigger_pct > 1 &&
+                   track->level_pct == throttle.level_pct))
         return MIGD_ACTION_WAIT;
     migd_decision_take_forecast(decision, &throttle.forecast);
-    decision->action = throttle.plan.trigger < 1 ? MIGD_ACTION_THROTTLE : MIGD_ACTION_ARM;
+    decision->trigger_pct = trigger_pct;
+    decision->action = decision->trigger_pct > 1 ? MIGD_ACTION_ARM : MIGD_ACTION_THROTTLE;
     decision->argument = throttle.level_pct;
-    decision->trigger_pct = throttle.plan.trigger < 1 ? 1 : 100;
     return decision->action;
 }

@@ -17,8 +17,9 @@ typedef enum {
     MIGD_DEADLINE_CONTINUE,
 } MigdOnDeadline;
 
-#define MIGD_DEADLINE_AUTO 0 /* max(2 min, 10 x one copy of the memory at the measured bandwidth)  \
-                              */
+#define MIGD_DEADLINE_AUTO                                                                         \
+    0 /* max(2 min, 10 x one copy of the memory at the measured bandwidth)                         \
+       */
 #define MIGD_DEADLINE_NONE G_MAXUINT64 /* no deadline */
 #define MIGD_PROFILE_NAME_MAX 64       /* bytes incl. NUL */
 

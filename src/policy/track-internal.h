@@ -13,7 +13,8 @@
 typedef struct {
     gint64 duration_us;
     guint64 sent_bytes;
-    guint64 dirty_bytes;     /* newly dirtied in between */
+    guint64 unsent_bytes;    /* when it ended */
+    guint64 dirty_bytes;     /* newly dirtied in between, on top of the unsent */
     guint64 remaining_bytes; /* right after the sync that ended it */
     guint32 throttle_pct;
     gboolean usable; /* its begin and end were both seen */
@@ -58,6 +59,7 @@ struct MigdTrack {
     gint64 action_us;
     guint syncs_since_action;  /* passes that ended after it */
     guint syncs_since_reached; /* of these, under the throttle it asked for */
+    guint32 level_pct;         /* throttle asked for last */
     gboolean throttle_set;     /* a throttle level was decided (or released) since the start */
     guint32 refused;           /* actions (bits) that the hypervisor has refused */
 };

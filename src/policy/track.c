@@ -113,6 +113,7 @@ refit(MigdTrack *track)
         points[n++] = (MigdPoint){
             .seconds = (double)pass->duration_us / G_USEC_PER_SEC,
             .dirty_bytes = MAX((double)pass->dirty_bytes, 4096),
+            .unsent_bytes = (double)pass->unsent_bytes,
             .throttle = pass->throttle_pct / 100.0,
         };
     }
@@ -159,6 +160,7 @@ end_pass(MigdTrack *track, const MigdSample *sample)
     MigdPass pass = {
         .duration_us = sample->time_us - track->pass_start_us,
         .sent_bytes = sent,
+        .unsent_bytes = MIN(unsent, fits),
         .dirty_bytes = migd_sat_sub(sample->remaining_bytes, MIN(unsent, fits)),
         .remaining_bytes = sample->remaining_bytes,
         .throttle_pct = track->last.throttle_pct,
@@ -272,5 +274,6 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
         decision->action == MIGD_ACTION_RELEASE) {
         track->trigger_pct = decision->trigger_pct;
         track->throttle_set = TRUE;
+        track->level_pct = (guint32)MIN(decision->argument, 99);
     }
 }

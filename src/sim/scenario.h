@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A described guest on a described link: the text format of *.scenario files (docs/design.md, "Scenarios"). Any guest
- * or link key can be scheduled, KEY@TIME=VALUE. Pure: text in, values out.
+ * A described guest on a described link: the text format of *.scenario files (docs/design.md,
+ * "Scenarios"). Any guest or link key can be scheduled, KEY@TIME=VALUE. Pure: text in, values out.
  */
 #pragma once
 
 #include <glib.h>
 
 typedef enum {
-    MIGD_SCN_MEMORY,       /* bytes */
-    MIGD_SCN_ZERO,         /* fraction of never-written pages, 0..1 */
-    MIGD_SCN_DIRTY_RATE,   /* bytes/s right after a sync (lambda) */
-    MIGD_SCN_WORKING_SET,  /* bytes (W) */
-    MIGD_SCN_RESPONSE,     /* exponent x: rate under throttle p is lambda (1-p)^x */
-    MIGD_SCN_POSTCOPY,     /* 0 or 1 */
-    MIGD_SCN_BANDWIDTH,    /* bytes/s */
-    MIGD_SCN_STREAM_LIMIT, /* bytes/s that the sender's CPU can produce; 0 = none */
+    MIGD_SCN_MEMORY,         /* bytes */
+    MIGD_SCN_ZERO,           /* fraction of never-written pages, 0..1 */
+    MIGD_SCN_DIRTY_RATE,     /* bytes/s right after a sync (lambda) */
+    MIGD_SCN_WORKING_SET,    /* bytes (W) */
+    MIGD_SCN_RESPONSE,       /* exponent x: rate under throttle p is lambda (1-p)^x */
+    MIGD_SCN_POSTCOPY,       /* 0 or 1 */
+    MIGD_SCN_BANDWIDTH,      /* bytes/s */
+    MIGD_SCN_STREAM_LIMIT,   /* bytes/s that the sender's CPU can produce; 0 = none */
     MIGD_SCN_FIXED_DOWNTIME, /* seconds */
     MIGD_SCN_SYNC,           /* seconds per GiB of memory */
     MIGD_SCN_HIDDEN,         /* bytes that `remaining` does not show */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A migration of a described guest in virtual time, by QEMU's own rules: a pass ends when what is unsent fits into
- * (bandwidth x downtime-limit); then the dirty log is synced, auto-converge may engage a throttle, and the guest is
- * stopped if the rest fits. No clock: the caller says how far to go. The same calls give the same run, bit for bit.
+ * A migration of a described guest in virtual time, by QEMU's own rules: a pass ends when what is
+ * unsent fits into (bandwidth x downtime-limit); then the dirty log is synced, auto-converge may
+ * engage a throttle, and the guest is stopped if the rest fits. No clock: the caller says how far
+ * to go. The same calls give the same run, bit for bit.
  */
 #pragma once
 
@@ -39,7 +40,8 @@ MigdSimEvent migd_sim_run(MigdSim *sim, guint64 max_us, guint64 *ret_us);
 /* What query-migrate would show now; time_us = virtual time since migd_sim_start(). */
 void migd_sim_sample(const MigdSim *sim, MigdSample *ret_sample);
 
-/* Carries out a decision the way the QMP backend would. FALSE: not possible now (e.g. post-copy not enabled). */
+/* Carries out a decision the way the QMP backend would. FALSE: not possible now (e.g. post-copy not
+ * enabled). */
 gboolean migd_sim_act(MigdSim *sim, const MigdDecision *decision);
 
 /* Integral of the throttle so far, µs of guest time taken away (the pause not included). */
