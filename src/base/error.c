@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The error domain and its names on the bus. Knows nothing of GIO: src/dbus registers the names with it.
+ * The error domain and its names on the bus. Knows nothing of GIO: src/dbus registers the names
+ * with it.
  */
 #include "base/error.h"
 

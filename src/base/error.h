@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one error domain. Codes are those of the bus (org.migrationd1.Error.*); GDBus translates both ways once
- * migd_error_quark() has run. Messages name what and where, and end without a full stop.
+ * The one error domain. Codes are those of the bus (org.migrationd1.Error.*); GDBus translates both
+ * ways once migd_error_quark() has run. Messages name what and where, and end without a full stop.
  */
 #pragma once
 

@@ -67,7 +67,7 @@ migd_uuid_from_name(const char *name)
     g_checksum_get_digest(sum, u, &size);
     u[6] = (guint8)((u[6] & 0x0f) | 0x50);
     u[8] = (guint8)((u[8] & 0x3f) | 0x80);
-    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
-                           u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
-                           u[13], u[14], u[15]);
+    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                           u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
+                           u[12], u[13], u[14], u[15]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parsing and printing of quantities by unit tables. Locale-independent on purpose: configuration must mean the
- * same everywhere.
+ * Parsing and printing of quantities by unit tables. Locale-independent on purpose: configuration
+ * must mean the same everywhere.
  */
 #include "base/units.h"
 
@@ -20,24 +20,36 @@ static const Unit durations[] = {
 };
 
 static const Unit sizes[] = {
-    {"", 1},    {"B", 1},       {"kB", 1e3},        {"KB", 1e3},           {"MB", 1e6},
-    {"GB", 1e9}, {"TB", 1e12},   {"KiB", 1024},      {"MiB", 1048576},      {"GiB", 1073741824},
-    {"TiB", 1099511627776.0},    {NULL, 0},
+    {"", 1},
+    {"B", 1},
+    {"kB", 1e3},
+    {"KB", 1e3},
+    {"MB", 1e6},
+    {"GB", 1e9},
+    {"TB", 1e12},
+    {"KiB", 1024},
+    {"MiB", 1048576},
+    {"GiB", 1073741824},
+    {"TiB", 1099511627776.0},
+    {NULL, 0},
 };
 
 static const Unit rates[] = {
-    {"", 1},           {"B/s", 1},         {"kB/s", 1e3},          {"KB/s", 1e3},
-    {"MB/s", 1e6},     {"GB/s", 1e9},      {"KiB/s", 1024},        {"MiB/s", 1048576},
-    {"GiB/s", 1073741824}, {"kbit/s", 125}, {"Mbit/s", 125e3},     {"Gbit/s", 125e6},
+    {"", 1},         {"B/s", 1},         {"kB/s", 1e3},
+    {"KB/s", 1e3},   {"MB/s", 1e6},      {"GB/s", 1e9},
+    {"KiB/s", 1024}, {"MiB/s", 1048576}, {"GiB/s", 1073741824},
+    {"kbit/s", 125}, {"Mbit/s", 125e3},  {"Gbit/s", 125e6},
     {NULL, 0},
 };
 
 static gboolean
-parse_quantity(const char *text, const Unit *units, const char *example, guint64 *ret, GError **error)
+parse_quantity(const char *text, const Unit *units, const char *example, guint64 *ret,
+               GError **error)
 {
     char *end = NULL;
 
-    /* strtod alone would take "0x10", "inf", "nan", "1e9" and signs: none is how people write a quantity. */
+    /* strtod alone would take "0x10", "inf", "nan", "1e9" and signs: none is how people write a
+     * quantity. */
     gsize digits = strspn(text, "0123456789.");
     double value = g_ascii_isdigit(text[0]) ? g_ascii_strtod(text, &end) : 0;
     if (end != text + digits || digits == 0) {
@@ -58,7 +70,8 @@ parse_quantity(const char *text, const Unit *units, const char *example, guint64
         return TRUE;
     }
     g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
-                "\"%s\" has an unknown unit or is out of range (write it like \"%s\")", text, example);
+                "\"%s\" has an unknown unit or is out of range (write it like \"%s\")", text,
+                example);
     return FALSE;
 }
 
@@ -110,7 +123,8 @@ migd_format_duration(guint64 us)
     if (seconds < 120)
         return g_strdup_printf("%.1f s", (double)us / 1e6);
     if (seconds < 7200)
-        return g_strdup_printf("%" G_GUINT64_FORMAT " min %" G_GUINT64_FORMAT " s", seconds / 60, seconds % 60);
+        return g_strdup_printf("%" G_GUINT64_FORMAT " min %" G_GUINT64_FORMAT " s", seconds / 60,
+                               seconds % 60);
     return g_strdup_printf("%" G_GUINT64_FORMAT " h %" G_GUINT64_FORMAT " min", seconds / 3600,
                            seconds / 60 % 60);
 }
