@@ -12,7 +12,8 @@ import uuid
 from dataclasses import dataclass, field
 
 MIB = 1 << 20
-GREETING = {"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}
+VERSION = {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}
+GREETING = {"QMP": {"version": VERSION, "capabilities": ["oob"]}}
 CAPABILITIES = ["xbzrle", "rdma-pin-all", "auto-converge", "zero-blocks", "compress", "events", "postcopy-ram", "x-colo",
                 "release-ram", "block", "return-path", "pause-before-switchover", "multifd", "dirty-bitmaps",
                 "postcopy-blocktime", "late-block-activate", "x-ignore-shared", "validate-uuid",
@@ -95,7 +96,7 @@ class FakeQemu:
             "query-name": lambda a: {"name": self.name},
             "query-uuid": lambda a: {"UUID": self.uuid},
             "query-kvm": lambda a: {"enabled": True, "present": True},
-            "query-version": lambda a: GREETING["QMP"]["version"],
+            "query-version": lambda a: VERSION,
             "query-memory-size-summary": lambda a: {"base-memory": 128 * MIB},
             "query-migrate": lambda a: self.migration.info() if self.migration else {},
             "query-migrate-parameters": lambda a: dict(self.parameters),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes into a running guest's memory through QEMU's GDB server: how tests plant the damage that the guest must find."""
+"""Writes into a running guest's memory through QEMU's GDB server: tests plant damage that the guest must find."""
 
 import socket
 
