@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 MIB = 1 << 20
 VERSION = {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}
 GREETING = {"QMP": {"version": VERSION, "capabilities": ["oob"]}}
-CAPABILITIES = ["xbzrle", "rdma-pin-all", "auto-converge", "zero-blocks", "compress", "events", "postcopy-ram", "x-colo",
-                "release-ram", "block", "return-path", "pause-before-switchover", "multifd", "dirty-bitmaps",
-                "postcopy-blocktime", "late-block-activate", "x-ignore-shared", "validate-uuid",
-                "background-snapshot", "zero-copy-send", "postcopy-preempt"]
+CAPABILITIES = [
+    "xbzrle", "rdma-pin-all", "auto-converge", "zero-blocks", "compress", "events", "postcopy-ram", "x-colo",
+    "release-ram", "block", "return-path", "pause-before-switchover", "multifd", "dirty-bitmaps",
+    "postcopy-blocktime", "late-block-activate", "x-ignore-shared", "validate-uuid", "background-snapshot",
+    "zero-copy-send", "postcopy-preempt",
+]
 PARAMETERS = {"cpu-throttle-initial": 20, "cpu-throttle-increment": 10, "cpu-throttle-tailslow": False,
               "max-cpu-throttle": 99, "throttle-trigger-threshold": 50, "max-bandwidth": 400 * MIB,
               "downtime-limit": 300, "max-postcopy-bandwidth": 0, "multifd-channels": 2,
