@@ -20,6 +20,9 @@
 /* Irreversible steps are given this long to show. */
 #define FINAL_PATIENCE_US (10 * G_USEC_PER_SEC)
 
+/* Time between two observations within a pass, at most. */
+#define LOOK_S 0.5
+
 /* Below this part of what it carried, the link is in a dip. */
 #define DIP 0.5
 
@@ -27,6 +30,9 @@
  * have gone. */
 #define HOPELESS_PASSES 5
 #define HOPELESS_DEADLINE_PART 0.25
+
+/* What counts as progress: this part of what was left before. */
+#define PROGRESS 0.8
 
 typedef gboolean (*Rule)(const MigdView *view, MigdDecision *decision);
 
@@ -105,7 +111,10 @@ rule_deadline(const MigdView *view, MigdDecision *decision)
         return FALSE;
     if ((wish == MIGD_DEADLINE_POSTCOPY || wish == MIGD_DEADLINE_PAUSE) &&
         view->state.bandwidth_bps > 0)
-        spare_s -= (double)view->track->last.remaining_bytes / view->state.bandwidth_bps;
+        spare_s -=
+            (double)MAX(view->track->last.remaining_bytes, view->track->sync.remaining_bytes) /
+                view->state.bandwidth_bps +
+            LOOK_S;
     return spare_s <= 0 && last_resort(view, decision);
 }
 
@@ -168,7 +177,7 @@ rule_converging(const MigdView *view, MigdDecision *decision)
 {
     if (decision->verdict != MIGD_VERDICT_CONVERGING)
         return FALSE;
-    if (migd_view_cocked(view)) {
+    if (migd_view_armed(view)) {
         decision->trigger_pct = 100;
         return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_NOT_NEEDED);
     }
@@ -178,23 +187,12 @@ rule_converging(const MigdView *view, MigdDecision *decision)
 static gboolean
 rule_downtime(const MigdView *view, MigdDecision *decision)
 {
-    guint64 limit_us = migd_plan_downtime(view, decision);
+    /* A guest that may converge by itself is given another pass before its pause is made longer. */
+    gboolean known = view->wait.ends <= 0.5 || view->track->phase_passes >= 2;
+    guint64 limit_us = known ? migd_plan_downtime(view, decision) : 0;
 
     return limit_us != 0 &&
            say(decision, MIGD_ACTION_SET_DOWNTIME, limit_us, MIGD_REASON_DOWNTIME_SUFFICES);
-}
-
-static gboolean
-rule_useless_throttle(const MigdView *view, MigdDecision *decision)
-{
-    const MigdHypothesis *best = migd_model_best(&view->track->model);
-
-    /* Two throttled passes are two chances to show an effect. */
-    if (view->state.throttle < 0.2 || best->response > 0 || view->track->phase_passes < 3 ||
-        !migd_view_may(view, MIGD_ACTION_RELEASE))
-        return FALSE;
-    decision->trigger_pct = 1;
-    return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
 }
 
 static gboolean
@@ -226,9 +224,40 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
     case MIGD_ACTION_WAIT:
         return FALSE;
     default: /* ARM or THROTTLE, with argument and trigger */
+        if (migd_view_armed(view) && view->track->throttle_set &&
+            view->track->level_pct == decision->argument &&
+            view->track->trigger_pct == decision->trigger_pct) {
+            decision->trigger_pct = 0;
+            return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_WAIT_FOR_EVIDENCE);
+        }
         decision->reason = throttle_reason(view, decision);
         return TRUE;
     }
+}
+
+static gboolean
+rule_useless_throttle(const MigdView *view, MigdDecision *decision)
+{
+    /* Two throttled passes are two chances to show an effect. */
+    if (view->state.throttle < 0.05 || view->track->syncs_since_reached < 2 ||
+        view->wait.ends > 0.5 || !migd_view_may(view, MIGD_ACTION_RELEASE) ||
+        !migd_throttle_is_useless(view))
+        return FALSE;
+    decision->trigger_pct = 1;
+    return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
+}
+
+/* None of the newest passes left clearly less than the one before them. */
+static gboolean
+without_progress(const MigdTrack *track)
+{
+    if (track->phase_passes < HOPELESS_PASSES || track->n_passes < HOPELESS_PASSES)
+        return FALSE;
+    const MigdPass *passes = &track->passes[track->n_passes - HOPELESS_PASSES];
+    for (guint i = 1; i < HOPELESS_PASSES; i++)
+        if ((double)passes[i].remaining_bytes < PROGRESS * (double)passes[0].remaining_bytes)
+            return FALSE;
+    return TRUE;
 }
 
 /* Nothing allowed ends it, and that has been so for long: an abort that is right is better early
@@ -240,8 +269,8 @@ rule_hopeless(const MigdView *view, MigdDecision *decision)
     double gone_s = (double)(track->sync.time_us - track->start_us) / G_USEC_PER_SEC;
 
     if (track->profile.on_deadline != MIGD_DEADLINE_ABORT || isinf(view->to_deadline_s) ||
-        !migd_view_may(view, MIGD_ACTION_ABORT) || view->wait.ends > 0.05 ||
-        track->phase_passes < HOPELESS_PASSES ||
+        !migd_view_may(view, MIGD_ACTION_ABORT) || view->wait.ends > 1 - MIGD_SURE ||
+        !without_progress(track) ||
         gone_s < HOPELESS_DEADLINE_PART * (gone_s + view->to_deadline_s))
         return FALSE;
     return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_HOPELESS_ABORT);
@@ -251,7 +280,7 @@ static gboolean
 rule_watch(const MigdView *view, MigdDecision *decision)
 {
     /* Still cocked for a level that will not come: QEMU must not engage by itself. */
-    if (migd_view_cocked(view)) {
+    if (migd_view_armed(view)) {
         decision->trigger_pct = 100;
         return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_WAIT_FOR_EVIDENCE);
     }
@@ -268,9 +297,9 @@ static const Rule rules[] = {
     rule_network_dip,
     rule_converging,
     rule_downtime,
-    rule_useless_throttle,
     rule_bandwidth,
     rule_throttle_or_postcopy,
+    rule_useless_throttle,
     rule_hopeless,
     rule_watch,
 };
@@ -287,7 +316,7 @@ judge(const MigdView *view)
         return MIGD_VERDICT_UNKNOWN;
     if (view->wait.ends >= MIGD_SURE)
         return MIGD_VERDICT_CONVERGING;
-    if (view->wait.ends > 1 - MIGD_SURE)
+    if (view->wait.ends > 0.5)
         return MIGD_VERDICT_UNKNOWN;
     return view->wait.grows ? MIGD_VERDICT_DIVERGING : MIGD_VERDICT_PLATEAU;
 }

@@ -12,19 +12,27 @@
  * than it does). */
 #define SIGMA 0.12
 
-/* Two points further apart than this factor under the same conditions are two phases. */
-#define PHASE_RATIO 1.6
+/* A curve through two points of one phase misses neither by more than this factor. */
+#define PHASE_RATIO 1.35
 
-/* Working sets tried, as multiples of the largest pass seen. The first is "fully saturated": 1.02
- * puts the knee at lambda = 4 x the rate seen, and the last two are "hardly" and "not saturated".
- */
-static const double spreads[] = {1.02, 1.1, 1.3, 1.8, 4, HUGE_VAL};
+/* What explains the points this much worse than the best is dropped: it would only cost time. */
+#define NEGLIGIBLE 0.005
+
+/* Working sets tried. Below saturation: multiples of the largest pass seen, with the rate that
+ * fits. At saturation the rate cannot be seen at all (every higher one gives the same bytes), so it
+ * is assumed: a multiple of the highest rate seen, as far up as a guest may be beyond the knee of
+ * its curve. */
+static const struct {
+    double spread; /* of the working set over the largest pass */
+    double depth;  /* of the rate over the highest seen; 0 = fitted */
+} curves[] = {{1.02, 0},     {1.1, 0},   {1.3, 0},    {1.8, 0},   {4, 0},
+              {HUGE_VAL, 0}, {1.001, 8}, {1.001, 20}, {1.001, 60}};
 
 /* Throttle responses tried: 1 = as QEMU intends; guests that only write now and then respond less.
  * The prior keeps to 1 until throttled passes say otherwise. */
 static const struct {
     double x, prior;
-} responses[] = {{1, 0.75}, {0.7, 0.12}, {0.4, 0.06}, {0.15, 0.04}, {0, 0.03}};
+} responses[] = {{1, 0.8}, {0.6, 0.1}, {0.25, 0.06}, {0, 0.04}};
 
 static double
 slowdown(double throttle, double response)
@@ -70,10 +78,10 @@ rate_through(const MigdPoint *point, double w, double response, double *ret_sens
     return u * w / effective;
 }
 
-static void
-fit_one(MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
+static double
+fit_rate(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
 {
-    double log_sum = 0, weight_sum = 0, misfit = 0;
+    double log_sum = 0, weight_sum = 0;
 
     for (guint i = 0; i < n; i++) {
         double sensitivity;
@@ -84,22 +92,66 @@ fit_one(MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
         log_sum += weight * log(rate);
         weight_sum += weight;
     }
-    hypothesis->lambda_bps = weight_sum > 0 ? exp(log_sum / weight_sum) : 0;
+    return weight_sum > 0 ? exp(log_sum / weight_sum) : 0;
+}
+
+static double
+highest_rate(const MigdPoint *points, guint n, double response)
+{
+    double highest = 0;
+
+    for (guint i = 0; i < n; i++)
+        highest = MAX(highest, points[i].dirty_bytes /
+                                   (points[i].seconds * slowdown(points[i].throttle, response)));
+    return highest;
+}
+
+static double
+miss(const MigdHypothesis *hypothesis, const MigdPoint *point)
+{
+    double expected =
+        migd_hypothesis_dirty(hypothesis, point->seconds, point->throttle, point->unsent_bytes);
+
+    return fabs(log(MAX(expected, 1) / point->dirty_bytes));
+}
+
+static double
+likelihood(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
+{
+    double misfit = 0;
+
     for (guint i = 0; i < n; i++) {
-        double seen = points[i].dirty_bytes;
-        double expected = migd_hypothesis_dirty(hypothesis, points[i].seconds, points[i].throttle,
-                                                points[i].unsent_bytes);
-        double error = log(expected / seen) / SIGMA;
+        double error = miss(hypothesis, &points[i]) / SIGMA;
 
         misfit += points[i].weight * error * error;
     }
-    hypothesis->weight *= exp(-0.5 * MIN(misfit, 200));
+    return exp(-0.5 * MIN(misfit, 1000));
+}
+
+/* Drops what does not matter and makes the weights sum to 1. */
+static void
+normalize(MigdModel *model)
+{
+    double most = 0, sum = 0;
+    guint kept = 0;
+
+    for (guint i = 0; i < model->n; i++)
+        most = MAX(most, model->hypotheses[i].weight);
+    for (guint i = 0; i < model->n; i++) {
+        if (model->hypotheses[i].weight < NEGLIGIBLE * most || most <= 0)
+            continue;
+        model->hypotheses[kept] = model->hypotheses[i];
+        sum += model->hypotheses[kept++].weight;
+    }
+    model->n = kept;
+    for (guint i = 0; i < kept; i++)
+        model->hypotheses[i].weight /= sum;
 }
 
 void
 migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes)
 {
-    double largest = 0, sum = 0;
+    double largest = 0;
     gboolean throttled = FALSE;
 
     ret_model->n = 0;
@@ -112,24 +164,22 @@ migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double to
 
     /* Without a throttled pass nothing can be learnt of the response: take it at its word. */
     guint n_responses = throttled ? G_N_ELEMENTS(responses) : 1;
-    for (guint s = 0; s < G_N_ELEMENTS(spreads); s++) {
-        double w = isinf(spreads[s]) ? HUGE_VAL
-                                     : MAX(MIN(spreads[s] * largest, total_bytes), largest * 1.02);
+    for (guint c = 0; c < G_N_ELEMENTS(curves); c++) {
+        double w = curves[c].spread * largest;
 
         for (guint r = 0; r < n_responses; r++) {
             MigdHypothesis *hypothesis = &ret_model->hypotheses[ret_model->n++];
 
-            *hypothesis = (MigdHypothesis){
-                .working_set_bytes = w,
-                .response = responses[r].x,
-                .weight = responses[r].prior,
-            };
-            fit_one(hypothesis, points, n);
-            sum += hypothesis->weight;
+            hypothesis->working_set_bytes =
+                isinf(w) ? w : MAX(MIN(w, total_bytes), largest * 1.001);
+            hypothesis->response = responses[r].x;
+            hypothesis->lambda_bps = curves[c].depth > 0
+                                         ? curves[c].depth * highest_rate(points, n, responses[r].x)
+                                         : fit_rate(hypothesis, points, n);
+            hypothesis->weight = responses[r].prior * likelihood(hypothesis, points, n);
         }
     }
-    for (guint i = 0; i < ret_model->n; i++)
-        ret_model->hypotheses[i].weight /= sum;
+    normalize(ret_model);
 }
 
 const MigdHypothesis *
@@ -144,17 +194,12 @@ migd_model_best(const MigdModel *model)
 }
 
 gboolean
-migd_model_contradicts(const MigdModel *model, const MigdPoint *point)
+migd_model_contradicts(const MigdModel *model, const MigdPoint *points, guint n)
 {
-    for (guint i = 0; i < model->n; i++) {
-        const MigdHypothesis *hypothesis = &model->hypotheses[i];
-        double expected =
-            migd_hypothesis_dirty(hypothesis, point->seconds, point->throttle, point->unsent_bytes);
+    const MigdHypothesis *best = migd_model_best(model);
 
-        if (hypothesis->weight >= 0.02 && expected > 0 &&
-            point->dirty_bytes < expected * PHASE_RATIO &&
-            expected < point->dirty_bytes * PHASE_RATIO)
-            return FALSE;
-    }
-    return model->n > 0;
+    if (n < 2)
+        return FALSE;
+    return best == NULL ||
+           MAX(miss(best, &points[n - 1]), miss(best, &points[n - 2])) > log(PHASE_RATIO);
 }

@@ -27,7 +27,7 @@ typedef struct {
     double weight;            /* all sum to 1 */
 } MigdHypothesis;
 
-#define MIGD_MAX_HYPOTHESES 40
+#define MIGD_MAX_HYPOTHESES 48
 
 typedef struct {
     MigdHypothesis hypotheses[MIGD_MAX_HYPOTHESES];
@@ -45,6 +45,6 @@ double migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double seconds, d
 /* The heaviest hypothesis; NULL when nothing is known. */
 const MigdHypothesis *migd_model_best(const MigdModel *model);
 
-/* TRUE when `point` contradicts what `model` (fitted without it) says under every likely
- * hypothesis: the guest has entered another phase. */
-gboolean migd_model_contradicts(const MigdModel *model, const MigdPoint *point);
+/* TRUE when no single curve explains the two newest of `points` (of which `model` is the fit): in
+ * between, the guest has entered another phase. */
+gboolean migd_model_contradicts(const MigdModel *model, const MigdPoint *points, guint n);

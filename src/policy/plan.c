@@ -18,6 +18,9 @@ static const guint8 levels[] = {10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 
 /* A plan must promise this much more than waiting before a guest is made to pay for it. */
 #define WORTH 0.9
 
+/* A throttle that leaves this part of what the guest would dirty without it does not help. */
+#define USELESS 0.85
+
 /* Post-copy cannot be taken back, and a lost link kills the guest: it must be this much cheaper
  * than a throttle. */
 #define POSTCOPY_REGRET 2.0
@@ -38,12 +41,13 @@ migd_view_may(const MigdView *view, MigdAction action)
 }
 
 gboolean
-migd_view_cocked(const MigdView *view)
+migd_view_armed(const MigdView *view)
 {
     const MigdTrack *track = view->track;
+    gboolean armed = track->throttle_set ? track->level_pct > 1 && track->last.throttle_pct <= 1
+                                         : track->abilities.throttle_cocked;
 
-    return track->abilities.throttle_cocked && !track->throttle_set &&
-           migd_view_may(view, MIGD_ACTION_RELEASE);
+    return armed && migd_view_may(view, MIGD_ACTION_RELEASE);
 }
 
 void
@@ -125,7 +129,7 @@ static Candidate
 cheapest_throttle(const MigdView *view)
 {
     guint32 most = MIN(view->track->profile.max_throttle_pct, 99);
-    guint32 now = view->track->last.throttle_pct;
+    guint32 least = MAX(view->track->last.throttle_pct, view->track->useless_pct);
     Candidate best = {0};
 
     if (!migd_view_may(view, MIGD_ACTION_THROTTLE))
@@ -134,7 +138,7 @@ cheapest_throttle(const MigdView *view)
         guint32 level = i < G_N_ELEMENTS(levels) ? levels[i] : most;
         Candidate candidate = {.plan = migd_plan_wait(&view->state), .level_pct = level};
 
-        if (level > most || level <= MAX(now, 1))
+        if (level > most || level <= MAX(least, 1))
             continue;
         candidate.plan.throttle = level / 100.0;
         /* Where waiting may still end it, the level is armed: QEMU itself tells at the next sync,
@@ -181,15 +185,29 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
         migd_decision_take_forecast(decision, &postcopy);
         return MIGD_ACTION_POSTCOPY;
     }
-    guint32 trigger_pct = view->wait.ends > 1 - MIGD_SURE ? NO_PROGRESS_PCT : 1;
-    const MigdTrack *track = view->track;
-    /* Ready already, and nothing speaks for another level. */
-    if (!worth || (track->throttle_set && track->trigger_pct == trigger_pct && trigger_pct > 1 &&
-                   track->level_pct == throttle.level_pct))
+    if (!worth)
         return MIGD_ACTION_WAIT;
+    guint32 trigger_pct = view->wait.ends > 1 - MIGD_SURE ? NO_PROGRESS_PCT : 1;
     migd_decision_take_forecast(decision, &throttle.forecast);
     decision->trigger_pct = trigger_pct;
     decision->action = decision->trigger_pct > 1 ? MIGD_ACTION_ARM : MIGD_ACTION_THROTTLE;
     decision->argument = throttle.level_pct;
     return decision->action;
+}
+
+gboolean
+migd_throttle_is_useless(const MigdView *view)
+{
+    const MigdModel *model = &view->track->model;
+    double seconds = view->state.remaining_bytes / view->state.bandwidth_bps;
+    double with = 0, without = 0;
+
+    for (guint i = 0; i < model->n; i++) {
+        const MigdHypothesis *hypothesis = &model->hypotheses[i];
+
+        with += hypothesis->weight *
+                migd_hypothesis_dirty(hypothesis, seconds, view->state.throttle, 0);
+        without += hypothesis->weight * migd_hypothesis_dirty(hypothesis, seconds, 0, 0);
+    }
+    return with > USELESS * without;
 }

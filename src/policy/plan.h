@@ -26,9 +26,9 @@ typedef struct {
 /* Allowed by the profile, possible, and not refused before. */
 gboolean migd_view_may(const MigdView *view, MigdAction action);
 
-/* Our own start left the throttle ready to engage at the next sync, and no level was decided yet.
- */
-gboolean migd_view_cocked(const MigdView *view);
+/* A throttle stands ready to engage at a sync without being asked again: armed by us, or left so by
+ * our own start. */
+gboolean migd_view_armed(const MigdView *view);
 
 /* Copies the figures of `forecast` into `decision`. */
 void migd_decision_take_forecast(MigdDecision *decision, const MigdForecast *forecast);
@@ -42,6 +42,9 @@ guint64 migd_plan_downtime(const MigdView *view, MigdDecision *decision);
 guint64 migd_plan_bandwidth(const MigdView *view, MigdDecision *decision);
 
 /* The cheapest of throttle levels and post-copy: ARM or THROTTLE with argument and trigger in
- * `decision`, POSTCOPY, or WAIT when none of them is worth more than waiting. The forecast goes
- * into `decision`. */
+ * `decision` (perhaps those in force already), POSTCOPY, or WAIT when none of them is worth more
+ * than waiting. The forecast goes into it too. */
 MigdAction migd_plan_cheapest(const MigdView *view, MigdDecision *decision);
+
+/* The throttle in force leaves nearly as much to send as none would. */
+gboolean migd_throttle_is_useless(const MigdView *view);

@@ -45,7 +45,7 @@ struct MigdTrack {
 
     gint64 window_start_us; /* bandwidth over the newest second or so, for network dips */
     guint64 window_start_transferred;
-    double window_bps; /* 0 = not known */
+    double window_bps; /* smoothed; 0 = not known */
 
     /* What QEMU's auto-converge has counted: it judges at most once a second and engages at the
      * second high sync. */
@@ -61,5 +61,6 @@ struct MigdTrack {
     guint syncs_since_reached; /* of these, under the throttle it asked for */
     guint32 level_pct;         /* throttle asked for last */
     gboolean throttle_set;     /* a throttle level was decided (or released) since the start */
-    guint32 refused;           /* actions (bits) that the hypervisor has refused */
+    guint32 useless_pct; /* throttle that was given up because it did not help: not tried again */
+    guint32 refused;     /* actions (bits) that the hypervisor has refused */
 };

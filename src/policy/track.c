@@ -14,6 +14,9 @@
 /* A measurement of bandwidth over less than this says more about buffers than about the link. */
 #define BANDWIDTH_WINDOW_US (G_USEC_PER_SEC / 2)
 
+/* A pass this long is measured by its end. */
+#define LONG_PASS_US (4 * G_USEC_PER_SEC)
+
 /* QEMU judges the dirty rate at syncs at least this far apart. */
 #define JUDGE_US G_USEC_PER_SEC
 
@@ -90,6 +93,9 @@ measure_bandwidth(MigdTrack *track)
     if (duration_us <= 0 || sent_bytes == 0)
         return;
     track->bandwidth_bps = (double)sent_bytes * G_USEC_PER_SEC / (double)duration_us;
+    /* Over a long pass the link may have changed: then its newest part counts. */
+    if (duration_us > LONG_PASS_US && track->window_bps > 0)
+        track->bandwidth_bps = track->window_bps;
     /* In pass 1 QEMU spends part of its time on zero pages, which cost no bytes: the best window is
      * the link. */
     if (track->n_passes == 1)
@@ -120,18 +126,12 @@ refit(MigdTrack *track)
     for (guint i = n; i > 0; i--, weight *= FADE)
         points[i - 1].weight = weight;
 
-    if (n >= 2) {
-        MigdModel before;
-        const MigdPoint *newest = &points[n - 1];
-
-        migd_model_fit(&before, points, n - 1, (double)track->sync.total_bytes);
-        if (newest->dirty_bytes > NOISE_BYTES && migd_model_contradicts(&before, newest)) {
-            track->phase_passes = 1;
-            points[0] = *newest;
-            n = 1;
-        }
-    }
     migd_model_fit(&track->model, points, n, (double)track->sync.total_bytes);
+    if (n >= 2 && points[n - 1].dirty_bytes > NOISE_BYTES &&
+        migd_model_contradicts(&track->model, points, n)) {
+        track->phase_passes = 1;
+        migd_model_fit(&track->model, &points[n - 1], 1, (double)track->sync.total_bytes);
+    }
 }
 
 /* Follows QEMU's own count towards its next throttle step. */
@@ -199,7 +199,9 @@ follow_window(MigdTrack *track, const MigdSample *sample)
     if (track->window_start_us != 0 && elapsed_us > 0) {
         guint64 sent = migd_sat_sub(sample->transferred_bytes, track->window_start_transferred);
 
-        track->window_bps = (double)sent * G_USEC_PER_SEC / (double)elapsed_us;
+        double bps = (double)sent * G_USEC_PER_SEC / (double)elapsed_us;
+
+        track->window_bps = track->window_bps > 0 ? (track->window_bps + bps) / 2 : bps;
         if (sample->pass <= 1)
             track->usual_bps = MAX(track->usual_bps, track->window_bps);
     }
@@ -270,6 +272,8 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
     track->action = *decision;
     track->action_us = time_us;
     track->syncs_since_action = track->syncs_since_reached = 0;
+    if (decision->reason == MIGD_REASON_THROTTLE_USELESS)
+        track->useless_pct = MAX(track->useless_pct, track->last.throttle_pct);
     if (decision->action == MIGD_ACTION_ARM || decision->action == MIGD_ACTION_THROTTLE ||
         decision->action == MIGD_ACTION_RELEASE) {
         track->trigger_pct = decision->trigger_pct;
