@@ -28,6 +28,10 @@ static const guint8 levels[] = {10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 
 /* Guest work lost for each second of pulling what is left (DESIGN section 8). */
 #define POSTCOPY_LOSS 0.5
 
+/* Added to the smallest limit that suffices: a floor is not known any better, and creeping costs a
+ * pass each time. */
+#define DOWNTIME_MARGIN 0.2
+
 /* Passes seen before an irreversible step is taken on evidence. */
 #define POSTCOPY_PASSES 2
 
@@ -95,7 +99,7 @@ migd_plan_downtime(const MigdView *view, MigdDecision *decision)
         }
     }
     migd_decision_take_forecast(decision, &forecast);
-    return migd_from_double(high_s * 1000 + 0.999) * 1000;
+    return migd_from_double(MIN(high_s * (1 + DOWNTIME_MARGIN), cap_s) * 1000 + 0.999) * 1000;
 }
 
 guint64

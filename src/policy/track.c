@@ -272,7 +272,7 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
     track->action = *decision;
     track->action_us = time_us;
     track->syncs_since_action = track->syncs_since_reached = 0;
-    if (decision->reason == MIGD_REASON_THROTTLE_USELESS)
+    if (decision->action == MIGD_ACTION_RELEASE && track->last.throttle_pct > 1)
         track->useless_pct = MAX(track->useless_pct, track->last.throttle_pct);
     if (decision->action == MIGD_ACTION_ARM || decision->action == MIGD_ACTION_THROTTLE ||
         decision->action == MIGD_ACTION_RELEASE) {
