@@ -265,7 +265,9 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
     if (decision->action == MIGD_ACTION_WAIT)
         return;
     if (!ok) {
-        track->refused |= 1u << decision->action;
+        /* An armed throttle is a throttle: refused is refused. */
+        track->refused |=
+            1u << (decision->action == MIGD_ACTION_ARM ? MIGD_ACTION_THROTTLE : decision->action);
         return;
     }
     track->acted = TRUE;

@@ -177,6 +177,7 @@ migd_qmp_command_for_decision(const MigdDecision *decision, guint32 throttle_now
         return turn_downtime(G_MAXUINT64, supports, turned, error);
     case MIGD_ACTION_SET_BANDWIDTH:
         return turn_bandwidth(decision->argument, supports, turned, error);
+    case MIGD_ACTION_ARM:
     case MIGD_ACTION_THROTTLE:
         return turn_throttle((guint32)MIN(decision->argument, 99), throttle_now_pct,
                              decision->trigger_pct, supports, turned, error);
