@@ -187,7 +187,7 @@ class Pair:
                 continue  # QEMU says completed a moment before it knows the figures
             if info.get("status") in ENDS or time.monotonic() > end:
                 return info
-            if on_pass and event and event["event"] == "MIGRATION_PASS":
+            if on_pass and event and event["event"] == "MIGRATION_PASS" and "ram" in info:
                 on_pass(info)
 
     def cancel(self, timeout: float = 10) -> dict:
