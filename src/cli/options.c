@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From argv to a MigdCli. Options may stand before and after the verb.
+ */
+#include "cli/verbs.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/units.h"
+
+/* As GOption fills it. */
+typedef struct {
+    char *bus, *json, *profile, *id, *timeout;
+    char **options, **words;
+    gboolean no_legend, ascii, bytes, help, version, wait, batch, once, check, chart;
+} Raw;
+
+static void
+raw_clear(Raw *raw)
+{
+    g_free(raw->bus);
+    g_free(raw->json);
+    g_free(raw->profile);
+    g_free(raw->id);
+    g_free(raw->timeout);
+    g_strfreev(raw->options);
+    g_strfreev(raw->words);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Raw, raw_clear)
+
+static gboolean
+parse_raw(char **argv, Raw *raw, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"bus", 0, 0, G_OPTION_ARG_STRING, &raw->bus, NULL, NULL},
+        {"json", 0, 0, G_OPTION_ARG_STRING, &raw->json, NULL, NULL},
+        {"no-legend", 0, 0, G_OPTION_ARG_NONE, &raw->no_legend, NULL, NULL},
+        {"ascii", 0, 0, G_OPTION_ARG_NONE, &raw->ascii, NULL, NULL},
+        {"bytes", 0, 0, G_OPTION_ARG_NONE, &raw->bytes, NULL, NULL},
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help, NULL, NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &raw->version, NULL, NULL},
+        {"profile", 0, 0, G_OPTION_ARG_STRING, &raw->profile, NULL, NULL},
+        {"option", 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->options, NULL, NULL},
+        {"id", 0, 0, G_OPTION_ARG_STRING, &raw->id, NULL, NULL},
+        {"wait", 0, 0, G_OPTION_ARG_NONE, &raw->wait, NULL, NULL},
+        {"timeout", 0, 0, G_OPTION_ARG_STRING, &raw->timeout, NULL, NULL},
+        {"batch", 0, 0, G_OPTION_ARG_NONE, &raw->batch, NULL, NULL},
+        {"once", 0, 0, G_OPTION_ARG_NONE, &raw->once, NULL, NULL},
+        {"check", 0, 0, G_OPTION_ARG_NONE, &raw->check, NULL, NULL},
+        {"chart", 0, 0, G_OPTION_ARG_NONE, &raw->chart, NULL, NULL},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->words, NULL, NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    char **list = g_strdupv(argv); /* the parser takes out and frees what it knows */
+    gboolean ok;
+
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_add_main_entries(context, entries, NULL);
+    ok = g_option_context_parse_strv(context, &list, error);
+    g_strfreev(list);
+    return ok;
+}
+
+static guint
+given(const Raw *raw)
+{
+    return (raw->profile != NULL ? MIGD_TAKES_PROFILE : 0u) |
+           (raw->options != NULL ? MIGD_TAKES_OPTION : 0u) |
+           (raw->id != NULL ? MIGD_TAKES_ID : 0u) | (raw->wait ? MIGD_TAKES_WAIT : 0u) |
+           (raw->timeout != NULL ? MIGD_TAKES_TIMEOUT : 0u) | (raw->batch ? MIGD_TAKES_BATCH : 0u) |
+           (raw->once ? MIGD_TAKES_ONCE : 0u) | (raw->check ? MIGD_TAKES_CHECK : 0u) |
+           (raw->chart ? MIGD_TAKES_CHART : 0u);
+}
+
+static gboolean
+refuse(GError **error, const char *what)
+{
+    g_set_error_literal(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, what);
+    return FALSE;
+}
+
+static gboolean
+parse_values(const Raw *raw, MigdCli *cli, GError **error)
+{
+    static const char *const forms[] = {
+        [MIGD_OUTPUT_TEXT] = "off",
+        [MIGD_OUTPUT_SHORT] = "short",
+        [MIGD_OUTPUT_PRETTY] = "pretty",
+    };
+
+    cli->output = MIGD_OUTPUT_TEXT;
+    if (raw->json != NULL) {
+        guint form = 0;
+        while (form < G_N_ELEMENTS(forms) && !g_str_equal(raw->json, forms[form]))
+            form++;
+        if (form == G_N_ELEMENTS(forms))
+            return refuse(error, "--json= takes short, pretty or off");
+        cli->output = (MigdOutput)form;
+    }
+    if (raw->id != NULL && !migd_text_is_uuid(raw->id))
+        return refuse(error, "--id= takes a UUID in lower case");
+    if (raw->timeout != NULL) {
+        if (!migd_parse_duration(raw->timeout, &cli->timeout_us, error)) {
+            g_prefix_error(error, "--timeout=: ");
+            return FALSE;
+        }
+        if (cli->timeout_us == 0)
+            return refuse(error, "--timeout= takes more than nothing");
+        if (!raw->wait)
+            return refuse(error, "--timeout goes with --wait");
+    }
+    for (char **option = raw->options; option != NULL && *option != NULL; option++)
+        if (strchr(*option, '=') == NULL || **option == '=')
+            return refuse(error, "--option= takes KEY=VALUE");
+    return TRUE;
+}
+
+static void
+keep(Raw *raw, MigdCli *cli)
+{
+    cli->bus = raw->bus != NULL ? g_steal_pointer(&raw->bus) : g_strdup("system");
+    cli->profile = g_steal_pointer(&raw->profile);
+    cli->options = g_steal_pointer(&raw->options);
+    cli->id = g_steal_pointer(&raw->id);
+    cli->legend = !raw->no_legend;
+    cli->style.ascii = raw->ascii;
+    cli->style.bytes = raw->bytes;
+    cli->wait = raw->wait;
+    cli->batch = raw->batch;
+    cli->once = raw->once;
+    cli->check = raw->check;
+    cli->chart = raw->chart;
+}
+
+gboolean
+migd_parse_arguments(char **argv, MigdCli *cli, const MigdVerb **ret_verb, char ***ret_arguments,
+                     char **ret_text, GError **error)
+{
+    g_auto(Raw) raw = {0};
+    const MigdVerb *verb;
+    char **arguments;
+
+    *ret_verb = NULL;
+    if (!parse_raw(argv, &raw, error))
+        return FALSE;
+    if (raw.version) {
+        *ret_text = g_strdup("migrationctl " MIGD_VERSION "\n");
+        return TRUE;
+    }
+    if (raw.help && raw.words == NULL) {
+        *ret_text = migd_verbs_help();
+        return TRUE;
+    }
+    verb = migd_verb_find(raw.words != NULL ? raw.words[0] : "list", error);
+    if (verb == NULL)
+        return FALSE;
+    if (raw.help) {
+        *ret_text = migd_verb_help(verb);
+        return TRUE;
+    }
+    arguments = raw.words != NULL ? raw.words + 1 : NULL;
+    if (!migd_verb_check(verb, arguments != NULL ? g_strv_length(arguments) : 0, given(&raw),
+                         error) ||
+        !parse_values(&raw, cli, error))
+        return FALSE;
+    *ret_arguments = arguments != NULL ? g_strdupv(arguments) : g_new0(char *, 1);
+    keep(&raw, cli);
+    *ret_verb = verb;
+    return TRUE;
+}
