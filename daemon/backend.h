@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The port between the daemon and a hypervisor: bare QEMUs by QMP, libvirt, or the fake of the tests. A backend finds
- * domains, observes and turns knobs; it takes no decision and reads no clock. Everything runs on the main loop and
- * never blocks; every request is answered exactly once, also when the peer dies or hangs (then with an error).
+ * The port between the daemon and a hypervisor: bare QEMUs by QMP, libvirt, or the fake of the
+ * tests. A backend finds domains, observes and turns knobs; it takes no decision and reads no
+ * clock. Everything runs on the main loop and never blocks; every request is answered exactly once,
+ * also when the peer dies or hangs (then with an error).
  */
 #pragma once
 
@@ -16,7 +17,7 @@ typedef struct MigdBackend MigdBackend;
 typedef struct MigdDomain MigdDomain; /* a domain as its backend knows it; the backend owns it */
 
 typedef enum {
-    MIGD_DOMAIN_CONNECTING,   /* known by its socket, not yet answering */
+    MIGD_DOMAIN_CONNECTING, /* known by its socket, not yet answering */
     MIGD_DOMAIN_RUNNING,
     MIGD_DOMAIN_PAUSED,
     MIGD_DOMAIN_INCOMING,     /* waits for a migration (QEMU's inmigrate) */
@@ -28,15 +29,16 @@ typedef enum {
 /* Static string, e.g. "running". */
 const char *migd_domain_state_to_string(MigdDomainState state);
 
-/* What every backend tells about a domain. The backend owns the strings; valid until the next call of `changed`
- * or `removed` for it. */
+/* What every backend tells about a domain. The backend owns the strings; valid until the next call
+ * of `changed` or `removed` for it. */
 typedef struct {
-    const char *uuid; /* canonical; unique among all domains */
-    const char *name; /* as the hypervisor spells it: clean before printing */
-    const char *problem; /* why UNRESPONSIVE or FAULTY, clean text; NULL otherwise */
+    const char *uuid;            /* canonical; unique among all domains */
+    const char *name;            /* as the hypervisor spells it: clean before printing */
+    const char *problem;         /* why UNRESPONSIVE or FAULTY, clean text; NULL otherwise */
+    const char *migration_error; /* why the last migration failed, clean text; NULL = not known */
     MigdDomainState state;
     guint64 memory_bytes; /* 0 = not known */
-    guint32 supports;     /* MIGD_KNOB_… that this hypervisor has (feature detection, not version) */
+    guint32 supports; /* MIGD_KNOB_… that this hypervisor has (feature detection, not version) */
 } MigdDomainInfo;
 
 typedef enum {
@@ -48,20 +50,22 @@ typedef enum {
 typedef struct {
     void (*domain_added)(MigdDomain *domain, gpointer user_data);
     void (*domain_changed)(MigdDomain *domain, gpointer user_data);
-    void (*domain_removed)(MigdDomain *domain, gpointer user_data); /* `domain` dies when this returns */
+    void (*domain_removed)(MigdDomain *domain,
+                           gpointer user_data); /* `domain` dies when this returns */
     void (*event)(MigdDomain *domain, MigdEventKind kind, guint64 argument, gpointer user_data);
 } MigdBackendListener;
 
 typedef struct {
-    const char *destination; /* "unix:/path" or "tcp:host:port", checked by the daemon */
-    gboolean allow_postcopy; /* switch the capability on where it exists */
-    gboolean allow_throttle; /* switch auto-converge on, with a throttle that does nothing yet */
+    const char *destination;   /* "unix:/path" or "tcp:host:port", checked by the daemon */
+    gboolean allow_postcopy;   /* switch the capability on where it exists */
+    gboolean allow_throttle;   /* switch auto-converge on, with a throttle that does nothing yet */
     guint64 downtime_limit_us; /* 0 = leave what is in force */
     guint64 max_bandwidth_bps; /* 0 = leave what is in force */
 } MigdStartOptions;
 
-/* Exactly one of `sample` and `error` is set; both die when the callback returns. sample->time_us is 0: the watch
- * stamps it. Knob fields (downtime_limit_us, max_bandwidth_bps) are part of the sample where they are known. */
+/* Exactly one of `sample` and `error` is set; both die when the callback returns. sample->time_us
+ * is 0: the watch stamps it. Knob fields (downtime_limit_us, max_bandwidth_bps) are part of the
+ * sample where they are known. */
 typedef void (*MigdSampleFunc)(const MigdSample *sample, const GError *error, gpointer user_data);
 
 /* `error` is NULL on success. */
@@ -80,18 +84,22 @@ typedef struct {
     const MigdDomainInfo *(*info)(MigdDomain *domain);
     void (*query)(MigdDomain *domain, MigdSampleFunc callback, gpointer user_data);
     void (*read_knobs)(MigdDomain *domain, MigdKnobsFunc callback, gpointer user_data);
-    /* Puts back the knobs named in `mask` to their value in `knobs`; capabilities only when no migration runs. */
-    void (*write_knobs)(MigdDomain *domain, const MigdKnobs *knobs, guint32 mask, MigdDoneFunc callback,
-                        gpointer user_data);
-    /* Sets what `options` asks for and starts. Answers when the hypervisor took the command, not at the end. */
+    /* Puts back the knobs named in `mask` to their value in `knobs`; capabilities only when no
+     * migration runs. */
+    void (*write_knobs)(MigdDomain *domain, const MigdKnobs *knobs, guint32 mask,
+                        MigdDoneFunc callback, gpointer user_data);
+    /* Sets what `options` asks for and starts. Answers when the hypervisor took the command, not at
+     * the end. */
     void (*migrate)(MigdDomain *domain, const MigdStartOptions *options, MigdDoneFunc callback,
                     gpointer user_data);
-    /* Carries `decision` out (any action but WAIT; ABORT = cancel). `throttle_now_pct` = the level last seen. */
+    /* Carries `decision` out (any action but WAIT; ABORT = cancel). `throttle_now_pct` = the level
+     * last seen. */
     void (*act)(MigdDomain *domain, const MigdDecision *decision, guint32 throttle_now_pct,
                 MigdDoneFunc callback, gpointer user_data);
 } MigdBackendOps;
 
-/* First member of every backend's own struct, and of its domains: generic code finds the table by it. */
+/* First member of every backend's own struct, and of its domains: generic code finds the table by
+ * it. */
 struct MigdBackend {
     const MigdBackendOps *ops;
 };
@@ -101,7 +109,8 @@ struct MigdDomain {
     gpointer owner; /* for the daemon's use */
 };
 
-/* Every `*.qmp` socket in `directory` is a domain; sockets may come and go. `command_timeout_ms` bounds each command. */
+/* Every `*.qmp` socket in `directory` is a domain; sockets may come and go. `command_timeout_ms`
+ * bounds each command. */
 MigdBackend *migd_backend_qmp_new(const char *directory, guint command_timeout_ms);
 
 /* Domains described by *.scenario files in `directory`, migrated by src/sim in real time (1:1). */

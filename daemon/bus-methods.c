@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One function a method, by table. Each runs behind the gate and looks its object up by the path of
+ * the call; wrong arguments end here as InvalidArgument.
+ */
+#include "daemon/bus-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <gio/gunixfdlist.h>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "base/text.h"
+#include "daemon/options.h"
+
+static void
+refuse(GDBusMethodInvocation *invocation, GError *error)
+{
+    g_dbus_method_invocation_take_error(invocation, error);
+}
+
+/* TRUE when `dictionary` is empty: these methods have no options yet. */
+static gboolean
+take_no_options(GDBusMethodInvocation *invocation, GVariant *dictionary)
+{
+    GError *error = NULL;
+
+    if (migd_options_read(dictionary, NULL, 0, NULL, &error))
+        return TRUE;
+    refuse(invocation, error);
+    return FALSE;
+}
+
+/* The migration of the path that was called; NULL, and the call is answered, if it has left
+ * meanwhile. */
+static MigdWatch *
+called_migration(MigdBus *bus, GDBusMethodInvocation *invocation)
+{
+    const char *path = g_dbus_method_invocation_get_object_path(invocation);
+    g_autofree char *id = g_str_has_prefix(path, MIGD_BUS_MIGRATION_PREFIX)
+                              ? g_strdup(path + strlen(MIGD_BUS_MIGRATION_PREFIX))
+                              : g_strdup("");
+    GError *error = NULL;
+    MigdWatch *watch =
+        migd_manager_find_migration(bus->manager, g_strdelimit(id, "_", '-'), &error);
+
+    if (watch == NULL)
+        refuse(invocation, error);
+    return watch;
+}
+
+/* ---- Manager --------------------------------------------------------------------------------- */
+
+static void
+add_object(GVariantBuilder *list, const char *path, GVariant *values)
+{
+    g_autoptr(GVariant) own = g_variant_ref_sink(values);
+    g_auto(GVariantDict) dict;
+
+    g_variant_dict_init(&dict, own);
+    g_variant_dict_insert_value(&dict, "Object", g_variant_new_object_path(path));
+    g_variant_builder_add_value(list, g_variant_dict_end(&dict));
+}
+
+static void
+list_domains(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 0);
+    g_autoptr(GPtrArray) domains = NULL;
+    GVariantBuilder list;
+
+    if (!take_no_options(invocation, options))
+        return;
+    domains = migd_manager_domains(bus->manager);
+    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < domains->len; i++) {
+        const MigdManagedDomain *domain = domains->pdata[i];
+        g_autofree char *path = migd_bus_domain_path(domain->uuid);
+        add_object(&list, path, migd_bus_domain_values(domain));
+    }
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(aa{sv})", &list));
+}
+
+static void
+list_migrations(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 0);
+    g_autoptr(GPtrArray) watches = migd_manager_migrations(bus->manager);
+    const char *domain_name = NULL;
+    gboolean active = FALSE;
+    const MigdOption rows[] = {{"domain", "s", &domain_name}, {"active", "b", &active}};
+    const MigdManagedDomain *domain = NULL;
+    GVariantBuilder list;
+    GError *error = NULL;
+
+    if (migd_options_read(options, rows, G_N_ELEMENTS(rows), NULL, &error) && domain_name != NULL)
+        domain = migd_manager_find_domain(bus->manager, domain_name, &error);
+    if (error != NULL) {
+        refuse(invocation, error);
+        return;
+    }
+    g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < watches->len; i++) {
+        const MigdWatch *watch = watches->pdata[i];
+        g_autofree char *path = migd_bus_migration_path(watch);
+
+        if ((domain == NULL || strcmp(domain->uuid, migd_watch_info(watch)->domain_uuid) == 0) &&
+            (!active || !migd_watch_is_finished(watch)))
+            add_object(&list, path, migd_bus_migration_values(watch));
+    }
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(aa{sv})", &list));
+}
+
+static void
+get_domain(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    const MigdManagedDomain *domain;
+    g_autofree char *path = NULL;
+    const char *name;
+    GError *error = NULL;
+
+    g_variant_get(parameters, "(&s)", &name);
+    domain = migd_manager_find_domain(bus->manager, name, &error);
+    if (domain == NULL) {
+        refuse(invocation, error);
+        return;
+    }
+    path = migd_bus_domain_path(domain->uuid);
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", path));
+}
+
+static void
+get_migration(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autofree char *path = NULL;
+    const MigdWatch *watch;
+    const char *id;
+    GError *error = NULL;
+
+    g_variant_get(parameters, "(&s)", &id);
+    watch = migd_manager_find_migration(bus->manager, id, &error);
+    if (watch == NULL) {
+        refuse(invocation, error);
+        return;
+    }
+    path = migd_bus_migration_path(watch);
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", path));
+}
+
+static gboolean
+find_profile(MigdBus *bus, const MigdManagedDomain *domain, const char *name, MigdProfile *ret,
+             GError **error)
+{
+    const MigdConfig *config = migd_manager_config(bus->manager);
+    const MigdProfile *profile = name != NULL
+                                     ? migd_profiles_find(config->profiles, name)
+                                     : migd_config_choose(config, domain->uuid, domain->name, NULL);
+
+    if (profile == NULL) {
+        g_auto(GStrv) names = migd_profiles_names(config->profiles);
+        g_autofree char *known = g_strjoinv(", ", names);
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+                    "option \"profile\": none of the profiles: %s", known);
+        return FALSE;
+    }
+    *ret = *profile;
+    return TRUE;
+}
+
+/* Answered once the hypervisor has taken the command, or refused it. */
+typedef struct {
+    GDBusMethodInvocation *invocation;
+    char *path; /* of the migration */
+} Starting;
+
+static void
+started(const GError *error, gpointer user_data)
+{
+    g_autofree Starting *starting = user_data;
+    g_autofree char *path = starting->path;
+
+    if (error != NULL)
+        g_dbus_method_invocation_return_gerror(starting->invocation, error);
+    else
+        g_dbus_method_invocation_return_value(starting->invocation, g_variant_new("(o)", path));
+}
+
+static gboolean
+read_request(MigdBus *bus, const MigdManagedDomain *domain, GVariant *options,
+             MigdMigrateRequest *request, MigdProfile *profile, GError **error)
+{
+    const char *profile_name = NULL;
+    MigdProfile scratch;
+    const MigdOption rows[] = {{"id", "s", &request->id},
+                               {"profile", "s", &profile_name},
+                               {"postcopy", "b", &request->allow_postcopy}};
+
+    /* Twice: which profile the single keys go on top of is an option, too. */
+    migd_profile_init(&scratch);
+    return migd_destination_check(request->destination, error) &&
+           migd_options_read(options, rows, G_N_ELEMENTS(rows), &scratch, error) &&
+           find_profile(bus, domain, profile_name, profile, error) &&
+           migd_options_read(options, rows, G_N_ELEMENTS(rows), profile, error);
+}
+
+static void
+migrate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 2);
+    MigdMigrateRequest request = {0};
+    MigdManagedDomain *domain;
+    MigdProfile profile;
+    g_autofree char *fresh = g_uuid_string_random();
+    const char *name;
+    GError *error = NULL;
+
+    g_variant_get_child(parameters, 0, "&s", &name);
+    g_variant_get_child(parameters, 1, "&s", &request.destination);
+    request.id = fresh;
+    request.profile = &profile;
+    domain = migd_manager_find_domain(bus->manager, name, &error);
+    if (domain == NULL || !read_request(bus, domain, options, &request, &profile, &error)) {
+        refuse(invocation, error);
+        return;
+    }
+    Starting *starting = g_new0(Starting, 1);
+    starting->invocation = invocation;
+    starting->path = migd_object_path(MIGD_BUS_MIGRATION_PREFIX, request.id);
+    if (!migd_manager_migrate(bus->manager, domain, &request, started, starting, &error)) {
+        g_free(starting->path);
+        g_free(starting);
+        refuse(invocation, error);
+    }
+}
+
+static void
+reload(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    GError *error = NULL;
+
+    if (migd_manager_reload(bus->manager, &error))
+        g_dbus_method_invocation_return_value(invocation, NULL);
+    else
+        refuse(invocation, error);
+}
+
+static void
+set_mode(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    GError *error = NULL;
+    gboolean observe;
+    const char *mode;
+
+    g_variant_get(parameters, "(&s)", &mode);
+    if (!migd_mode_from_string(mode, &observe, &error)) {
+        refuse(invocation, error);
+        return;
+    }
+    migd_manager_set_observe(bus->manager, observe);
+    g_dbus_method_invocation_return_value(invocation, NULL);
+}
+
+/* ---- Migration ------------------------------------------------------------------------------- */
+
+static void
+requested(const GError *error, gpointer user_data)
+{
+    GDBusMethodInvocation *invocation = user_data;
+
+    if (error != NULL)
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    else
+        g_dbus_method_invocation_return_value(invocation, NULL);
+}
+
+static void
+cancel(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 0);
+    MigdWatch *watch = called_migration(bus, invocation);
+
+    if (watch == NULL || !take_no_options(invocation, options))
+        return;
+    if (migd_watch_info(watch)->state == MIGD_WATCH_POSTCOPY ||
+        migd_watch_info(watch)->state == MIGD_WATCH_POSTCOPY_PAUSED)
+        g_dbus_method_invocation_return_error(
+            invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+            "in post-copy the guest runs at the destination: only there it can go on");
+    else
+        migd_watch_request(watch, MIGD_ACTION_ABORT, requested, invocation);
+}
+
+static void
+switch_to_postcopy(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 0);
+    MigdWatch *watch = called_migration(bus, invocation);
+
+    if (watch == NULL || !take_no_options(invocation, options))
+        return;
+    if (!migd_watch_can(watch, MIGD_ACTION_POSTCOPY))
+        g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+                                              "post-copy was not enabled when the migration began");
+    else if (!migd_profile_allows(&migd_watch_info(watch)->profile, MIGD_ACTION_POSTCOPY))
+        g_dbus_method_invocation_return_error(
+            invocation, MIGD_ERROR, MIGD_ERROR_NOT_ALLOWED_BY_PROFILE,
+            "profile %s does not allow post-copy", migd_watch_info(watch)->profile.name);
+    else
+        migd_watch_request(watch, MIGD_ACTION_POSTCOPY, requested, invocation);
+}
+
+static void
+set_limits(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) limits = g_variant_get_child_value(parameters, 0);
+    MigdWatch *watch = called_migration(bus, invocation);
+    GError *error = NULL;
+    MigdProfile profile;
+
+    if (watch == NULL)
+        return;
+    profile = migd_watch_info(watch)->profile;
+    if (migd_watch_is_finished(watch))
+        error = g_error_new(MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED, "the migration has ended");
+    if (error != NULL || !migd_options_read(limits, NULL, 0, &profile, &error)) {
+        refuse(invocation, error);
+        return;
+    }
+    migd_watch_set_profile(watch, &profile);
+    g_dbus_method_invocation_return_value(invocation, NULL);
+}
+
+static void
+get_stats(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    const MigdWatch *watch = called_migration(bus, invocation);
+
+    if (watch != NULL)
+        g_dbus_method_invocation_return_value(invocation,
+                                              g_variant_new("(@a{sv})", migd_bus_stats(watch)));
+}
+
+static void
+open_trace(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    const MigdWatch *watch = called_migration(bus, invocation);
+    g_autoptr(GUnixFDList) list = NULL;
+    int fd;
+
+    if (watch == NULL)
+        return;
+    fd = open(migd_watch_info(watch)->trace_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_FAILED,
+                                              "there is no trace: %s", g_strerror(errno));
+        return;
+    }
+    list = g_unix_fd_list_new_from_array(&fd, 1); /* takes it */
+    g_dbus_method_invocation_return_value_with_unix_fd_list(invocation, g_variant_new("(h)", 0),
+                                                            list);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *interface, *member;
+    MigdBusHandler handler;
+} table[] = {
+    {MIGD_IFACE_MANAGER, "ListDomains", list_domains},
+    {MIGD_IFACE_MANAGER, "ListMigrations", list_migrations},
+    {MIGD_IFACE_MANAGER, "GetDomain", get_domain},
+    {MIGD_IFACE_MANAGER, "GetMigration", get_migration},
+    {MIGD_IFACE_MANAGER, "Migrate", migrate},
+    {MIGD_IFACE_MANAGER, "Reload", reload},
+    {MIGD_IFACE_MANAGER, "SetMode", set_mode},
+    {MIGD_IFACE_MIGRATION, "Cancel", cancel},
+    {MIGD_IFACE_MIGRATION, "SwitchToPostcopy", switch_to_postcopy},
+    {MIGD_IFACE_MIGRATION, "SetLimits", set_limits},
+    {MIGD_IFACE_MIGRATION, "GetStats", get_stats},
+    {MIGD_IFACE_MIGRATION, "OpenTrace", open_trace},
+};
+
+MigdBusHandler
+migd_bus_find_handler(const char *interface, const char *member)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++)
+        if (g_strcmp0(table[i].interface, interface) == 0 &&
+            g_strcmp0(table[i].member, member) == 0)
+            return table[i].handler;
+    return NULL;
+}

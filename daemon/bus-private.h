@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the bus share: bus.c (objects, signals, the gate), bus-methods.c (one function
+ * a method) and bus-values.c (what is shown, as variants). Nobody else includes this.
+ */
+#pragma once
+
+#include "daemon/authz.h"
+#include "daemon/bus.h"
+
+#include "dbus/migd-dbus-generated.h"
+
+struct MigdBus {
+    GDBusConnection *connection;
+    MigdManager *manager;
+    MigdAuthz *authz;
+    GDBusObjectManagerServer *server;
+    MigdDBusManager *root;
+    GHashTable *objects; /* k: object path (the value's) -> v: BusObject */
+};
+
+/* Answers `invocation` (taken), at once or later. Objects are looked up by its path now, not before
+ * the gate. */
+typedef void (*MigdBusHandler)(MigdBus *bus, GDBusMethodInvocation *invocation,
+                               GVariant *parameters);
+
+/* NULL: no such method. */
+MigdBusHandler migd_bus_find_handler(const char *interface, const char *member);
+
+/* a{sv}, floating: the properties of an object by their names on the bus. */
+GVariant *migd_bus_domain_values(const MigdManagedDomain *domain);
+GVariant *migd_bus_migration_values(const MigdWatch *watch);
+
+/* a{sv}, floating: details of the signals. */
+GVariant *migd_bus_pass_details(const MigdWatch *watch);
+GVariant *
+migd_bus_decision_details(const MigdDecision *decision, const char *text, gboolean enforced);
+GVariant *migd_bus_report(const MigdWatch *watch);
+GVariant *migd_bus_stats(const MigdWatch *watch);
+
+char *migd_bus_domain_path(const char *uuid);
+char *migd_bus_migration_path(const MigdWatch *watch);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bookkeeping of knobs by mask. Sends nothing: the watch reads and writes them.
+ */
+#include "daemon/guard.h"
+
+#include "base/units.h"
+
+#define KNOBS_PARAMETERS (MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH | MIGD_KNOBS_THROTTLE)
+
+static const guint32 knobs_of_action[MIGD_N_ACTIONS] = {
+    [MIGD_ACTION_SET_DOWNTIME] = MIGD_KNOB_DOWNTIME,
+    [MIGD_ACTION_SET_BANDWIDTH] = MIGD_KNOB_BANDWIDTH,
+    [MIGD_ACTION_ARM] = MIGD_KNOBS_THROTTLE,
+    [MIGD_ACTION_THROTTLE] = MIGD_KNOBS_THROTTLE,
+    [MIGD_ACTION_RELEASE] = MIGD_KNOBS_THROTTLE,
+    /* Some hypervisors pause by a downtime limit that any rest fits into. */
+    [MIGD_ACTION_PAUSE] = MIGD_KNOB_DOWNTIME,
+    /* Post-copy has a bandwidth limit of its own, but the pre-copy one may be lifted for it. */
+    [MIGD_ACTION_POSTCOPY] = 0,
+};
+
+void
+migd_guard_init(MigdGuard *guard, const MigdKnobs *saved)
+{
+    *guard = (MigdGuard){.saved = *saved, .seen = *saved};
+}
+
+void
+migd_guard_touch(MigdGuard *guard, guint32 mask)
+{
+    mask &= guard->saved.has;
+    guard->touched |= mask;
+    guard->unsettled |= mask;
+}
+
+guint32
+migd_guard_knobs_of(MigdAction action)
+{
+    return action < MIGD_N_ACTIONS ? knobs_of_action[action] : 0;
+}
+
+void
+migd_guard_acted(MigdGuard *guard, const MigdDecision *decision)
+{
+    migd_guard_touch(guard, migd_guard_knobs_of(decision->action));
+    /* These two are set to the very value, so a change right after is seen, too. */
+    if (decision->action == MIGD_ACTION_SET_DOWNTIME) {
+        guard->seen.downtime_limit_us = decision->argument;
+        guard->unsettled &= ~(guint32)MIGD_KNOB_DOWNTIME;
+    }
+    if (decision->action == MIGD_ACTION_SET_BANDWIDTH) {
+        guard->seen.max_bandwidth_bps = decision->argument;
+        guard->unsettled &= ~(guint32)MIGD_KNOB_BANDWIDTH;
+    }
+}
+
+/* The hypervisor keeps the downtime limit in milliseconds. */
+static gboolean
+is_rounding(const MigdKnobs *a, const MigdKnobs *b)
+{
+    return a->downtime_limit_us / 1000 == b->downtime_limit_us / 1000 ||
+           (a->downtime_limit_us + 999) / 1000 == b->downtime_limit_us / 1000;
+}
+
+guint32
+migd_guard_look(MigdGuard *guard, const MigdKnobs *now)
+{
+    guint32 changed = migd_knobs_diff(&guard->seen, now) & ~guard->unsettled;
+
+    if ((changed & MIGD_KNOB_DOWNTIME) != 0 && is_rounding(&guard->seen, now))
+        changed &= ~(guint32)MIGD_KNOB_DOWNTIME;
+    guard->seen = *now;
+    guard->unsettled = 0;
+    changed &= KNOBS_PARAMETERS; /* capabilities do not change under way */
+    guint32 fresh = changed & ~guard->foreign;
+    guard->foreign |= changed;
+    return fresh;
+}
+
+guint32
+migd_guard_to_restore(const MigdGuard *guard)
+{
+    return guard->touched & ~guard->foreign & migd_knobs_diff(&guard->saved, &guard->seen);
+}
+
+static gboolean
+is_free(const MigdGuard *guard, guint32 supports, guint32 needed)
+{
+    return (supports & needed) == needed && (guard->foreign & needed) == 0;
+}
+
+MigdAbilities
+migd_guard_abilities(const MigdGuard *guard, guint32 supports, gboolean throttle_cocked)
+{
+    static const guint32 steering =
+        MIGD_KNOB_THROTTLE_INITIAL | MIGD_KNOB_THROTTLE_INCREMENT | MIGD_KNOB_THROTTLE_MAX;
+    MigdAbilities abilities = {.can = 1u << MIGD_ACTION_ABORT};
+
+    if (is_free(guard, supports, MIGD_KNOB_DOWNTIME))
+        abilities.can |= 1u << MIGD_ACTION_SET_DOWNTIME | 1u << MIGD_ACTION_PAUSE;
+    if (is_free(guard, supports, MIGD_KNOB_BANDWIDTH))
+        abilities.can |= 1u << MIGD_ACTION_SET_BANDWIDTH;
+    if (guard->seen.auto_converge && is_free(guard, supports, steering) &&
+        (guard->foreign & MIGD_KNOBS_THROTTLE) == 0) {
+        abilities.can |=
+            1u << MIGD_ACTION_ARM | 1u << MIGD_ACTION_THROTTLE | 1u << MIGD_ACTION_RELEASE;
+        abilities.throttle_cocked = throttle_cocked;
+    }
+    if (guard->seen.postcopy)
+        abilities.can |= 1u << MIGD_ACTION_POSTCOPY;
+    return abilities;
+}
+
+static char *
+format_value(const MigdKnobField *field, guint64 value)
+{
+    switch (field->type) {
+    case MIGD_KNOB_U64_US:
+        return migd_format_duration(value);
+    case MIGD_KNOB_U64_BPS:
+        return value == 0 ? g_strdup("no limit") : migd_format_rate(value);
+    case MIGD_KNOB_U32:
+        return g_strdup_printf("%" G_GUINT64_FORMAT " %%", value);
+    case MIGD_KNOB_BOOL:
+        return g_strdup(value != 0 ? "on" : "off");
+    }
+    return g_strdup("");
+}
+
+char *
+migd_guard_describe(guint32 mask, const MigdKnobs *old, const MigdKnobs *now)
+{
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; i < migd_n_knob_fields; i++) {
+        const MigdKnobField *field = &migd_knob_fields[i];
+        guint64 before = migd_knob_get(old, field), after = migd_knob_get(now, field);
+
+        if ((mask & field->knob) == 0 || before == after)
+            continue;
+        g_autofree char *from = format_value(field, before);
+        g_autofree char *to = format_value(field, after);
+        g_string_append_printf(text, "%s%s from %s to %s", text->len > 0 ? ", " : "",
+                               field->qmp_name, from, to);
+    }
+    return g_string_free(text, FALSE);
+}
