@@ -150,6 +150,15 @@ migd_qmp_decode_migrate(const MigdJson *reply, MigdSample *ret_sample, GError **
     return TRUE;
 }
 
+char *
+migd_qmp_decode_failure(const MigdJson *reply)
+{
+    char *text = NULL;
+
+    (void)migd_json_get_text(reply, "error-desc", &text, NULL);
+    return text;
+}
+
 /* QEMU's unit and range of a parameter; the range is what may stand in QEMU, not what we would
  * set. */
 static gboolean

@@ -22,6 +22,9 @@ MigdStatus migd_qmp_status(const char *word);
  * `remaining` above `total` (hot-plug between two reads) is taken as `total`. */
 gboolean migd_qmp_decode_migrate(const MigdJson *reply, MigdSample *ret_sample, GError **error);
 
+/* Why the migration failed, from the same reply: clean text, or NULL. Caller frees. */
+char *migd_qmp_decode_failure(const MigdJson *reply);
+
 /* The replies of query-migrate-parameters and query-migrate-capabilities: sets what they show in
  * `knobs` and leaves the rest alone. On error `knobs` is as it was. */
 gboolean migd_qmp_decode_parameters(const MigdJson *reply, MigdKnobs *knobs, GError **error);
