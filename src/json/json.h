@@ -27,9 +27,7 @@ MigdJson *migd_json_ref(MigdJson *json);
 void migd_json_unref(MigdJson *json);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdJson, migd_json_unref)
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 typedef enum {
     MIGD_JSON_ABSENT, /* no such key; *ret untouched, no error */
@@ -81,9 +79,7 @@ const MigdJson *migd_json_array_get(const MigdJson *array, gsize index);
 /* The string that an array's element is; NULL when it is something else. Borrowed. */
 const char *migd_json_array_get_string(const MigdJson *array, gsize index);
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 /* Keys are written in the order in which they were added; a key added again replaces the first. */
 MigdJson *migd_json_object_new(void);

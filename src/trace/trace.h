@@ -141,7 +141,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdTrace, migd_trace_free)
  * line ("t_us", "action", …); NULL when they are the same, bit for bit. Static string. */
 const char *migd_trace_decision_diff(const MigdDecision *a, const MigdDecision *b);
 
-/* TRUE when `action`, read from an action line (action, argument and trigger), carries `decision` out. */
+/* TRUE when `action`, read from an action line (action, argument and trigger), carries `decision`
+ * out. */
 gboolean migd_trace_carries_out(const MigdDecision *action, const MigdDecision *decision);
 
 /* Called for each decision of today's policy over the trace that differs from the one before (as
