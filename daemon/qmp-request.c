@@ -17,7 +17,7 @@ typedef struct {
     GPtrArray *commands; /* of MigdQmpCommand, sent one by one */
     guint next;
     GError *refused; /* why nothing was sent */
-    gboolean reread; /* the knobs are to be read anew at the end */
+    gboolean reread; /* the knobs are to be read anew after each command */
     MigdKnobs knobs; /* read so far, or (act) turned */
 } Request;
 
@@ -213,8 +213,12 @@ on_sent(const MigdJson *reply, const GError *failure, gpointer user_data)
 {
     Request *request = user_data;
 
-    if (came_back(request, failure))
-        send_next(request);
+    if (!came_back(request, failure))
+        return;
+    /* Before the next command, so that no event of it meets values that are out of date. */
+    if (request->reread)
+        migd_qmp_peer_refresh_knobs(request->peer);
+    send_next(request);
 }
 
 /* The next command; after the last one the answer. */
@@ -224,8 +228,6 @@ send_next(Request *request)
     const MigdQmpCommand *command;
 
     if (request->next == request->commands->len) {
-        if (request->reread)
-            migd_qmp_peer_refresh_knobs(request->peer);
         answer_and_free(request, NULL, NULL);
         return;
     }

@@ -257,7 +257,7 @@ tell_decision(MigdWatch *watch, const MigdDecision *decision, gboolean enforced)
     g_free(info->decision_text);
     info->decision_text = migd_decision_explain(decision);
     migd_watch_log(watch, MIGD_LOG_INFO, MIGD_MESSAGE_DECISION, "%s%s", info->decision_text,
-                   enforced ? "" : " (observed only)");
+                   enforced || decision->action == MIGD_ACTION_WAIT ? "" : " (observed only)");
     if (watch->listener != NULL)
         watch->listener->decided(watch, decision, info->decision_text, enforced, watch->user_data);
 }
@@ -361,7 +361,7 @@ void
 migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_act)
 {
     MigdWatchInfo *info = &watch->info;
-    gboolean is_new, enforced;
+    gboolean is_new;
     MigdDecision decision;
 
     if (!info->has_sample && migd_sample_has(sample, MIGD_HAS_ELAPSED)) {
@@ -375,7 +375,6 @@ migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_act)
     migd_watch_record_sample(watch, sample);
     decision = migd_decide(watch->track);
     is_new = !info->has_decision || !migd_decision_same(&decision, &watch->recorded);
-    enforced = may_act && !info->observe;
     if (is_new) {
         watch->recorded = decision;
         info->has_decision = TRUE;
@@ -383,15 +382,15 @@ migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_act)
         migd_watch_record_decision(watch, &decision);
     }
     /* One that had to wait for another action is done as it was recorded. */
-    if (enforced && decision.action != MIGD_ACTION_WAIT && !watch->action_pending &&
-        !watch->has_request)
+    if (may_act && !info->observe && decision.action != MIGD_ACTION_WAIT &&
+        !watch->action_pending && !watch->has_request)
         act(watch, &watch->recorded);
     info->decision = decision; /* numbers and forecast are as new as the sample */
     update_progress(info);
     update_state(watch, sample->status);
     tell_pass(watch, sample);
     if (is_new)
-        tell_decision(watch, &decision, enforced);
+        tell_decision(watch, &decision, !info->observe);
     migd_watch_changed(watch);
 }
 
@@ -507,26 +506,31 @@ stay_lost(gpointer user_data)
 {
     MigdWatch *watch = user_data;
 
+    const MigdDomainInfo *info = migd_watch_ops(watch)->info(watch->domain);
+
     watch->lost_source = 0;
-    migd_watch_domain_lost(watch);
+    if (info->state == MIGD_DOMAIN_FAULTY && !watch->ending)
+        migd_watch_finish(watch, MIGD_RESULT_UNKNOWN, info->problem);
+    else
+        migd_watch_domain_lost(watch);
     return G_SOURCE_REMOVE;
 }
 
-/* How long a hypervisor may be away from its socket before it counts as gone. */
+/* How long a hypervisor may be away from its socket, or talk nonsense, before it counts as gone. */
 #define LOST_AFTER_MS 5000
 
 void
 migd_watch_domain_changed(MigdWatch *watch, const MigdDomainInfo *info)
 {
+    gboolean lost = info->state == MIGD_DOMAIN_CONNECTING || info->state == MIGD_DOMAIN_FAULTY;
+
     if (migd_watch_is_finished(watch) || watch->listener == NULL)
         return;
-    if (info->state == MIGD_DOMAIN_CONNECTING && watch->lost_source == 0)
+    if (lost && watch->lost_source == 0)
         watch->lost_source = g_timeout_add(LOST_AFTER_MS, stay_lost, watch);
-    else if (info->state != MIGD_DOMAIN_CONNECTING)
+    else if (!lost)
         g_clear_handle_id(&watch->lost_source, g_source_remove);
-    if (info->state == MIGD_DOMAIN_FAULTY && !watch->ending)
-        migd_watch_finish(watch, MIGD_RESULT_UNKNOWN, info->problem);
-    else if (info->state != MIGD_DOMAIN_CONNECTING)
+    if (!lost)
         migd_watch_query(watch);
 }
 

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/names.h"
 
-#define DECISION_LEAD 11 /* columns before the text of a decision */
+#define DECISION_LEAD 12 /* columns before the text of a decision */
 
 /* ---- a profile by name or file ------------------------------------------------------------------
  */

@@ -112,7 +112,8 @@ gboolean migd_reason_from_string(const char *word, MigdReason *ret);
  * Caller frees. */
 char *migd_decision_explain(const MigdDecision *decision);
 
-/* Same action, same argument: nothing new to say. */
+/* Same action, argument and reason: nothing new to say. The verdict and the numbers move on all the
+ * time. */
 gboolean migd_decision_same(const MigdDecision *a, const MigdDecision *b);
 
 /* Rows of the number table, so that trace, bus and CLI write every number under one name. */

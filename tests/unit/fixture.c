@@ -43,11 +43,9 @@ act(Run *run, const MigdDecision *decision)
 
     migd_trace_write_action(run->writer, decision, asked_us, &error);
     g_assert_no_error(error);
-    if (!guest->lose_last_outcome)
-        migd_trace_write_outcome(run->writer, answered_us, refuse ? "not now" : NULL, &error);
+    migd_trace_write_outcome(run->writer, answered_us, refuse ? "not now" : NULL, &error);
     g_assert_no_error(error);
-    migd_track_note_action(run->track, decision, guest->lose_last_outcome ? asked_us : answered_us,
-                           !refuse);
+    migd_track_note_action(run->track, decision, answered_us, !refuse);
     if (refuse)
         return;
     if (decision->action == MIGD_ACTION_SET_DOWNTIME)

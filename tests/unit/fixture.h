@@ -12,13 +12,12 @@
 typedef struct {
     guint64 memory_bytes;
     guint64 link_bps;
-    guint64 dirty_bps;          /* right after a sync */
-    guint64 working_set;        /* bytes */
-    gint64 poll_us;             /* between observations inside a pass */
-    guint32 can;                /* MigdAbilities */
-    gint64 limit_us;            /* the run is cut off here */
-    guint refuse_every;         /* every n-th action is refused; 0 = none */
-    gboolean lose_last_outcome; /* as if the writer had died after the last action line */
+    guint64 dirty_bps;   /* right after a sync */
+    guint64 working_set; /* bytes */
+    gint64 poll_us;      /* between observations inside a pass */
+    guint32 can;         /* MigdAbilities */
+    gint64 limit_us;     /* the run is cut off here */
+    guint refuse_every;  /* every n-th action is refused; 0 = none */
 } FixtureGuest;
 
 /* 64 MiB rewritten at 80 MiB/s over 40 MiB/s: does not end by itself. */
