@@ -7,12 +7,16 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
 from .bus import Bus
-from .fake_qemu import FakeHost, FakeQemu, Migration
+from .fake_qemu import PARAMETERS, FakeHost, FakeQemu, Migration
 
-PASSES = 6          # of one migration, after which it is reported as completed
-PAUSE_S = 0.02      # between two migrations
+MAX_PASSES = 6  # of one migration, after which it is reported as completed
+PAUSE_S = 0.02  # between two migrations
+# One pass takes 150 ms: with a pause of 300 ms allowed, as by default, the guest would be left alone.
+PROFILE = "[Profile]\nMaxDowntime=20ms\n"
+DOWNTIME_LIMIT_MS = 20
 QUERIES = ("query-", "qmp_capabilities")
 
 
@@ -42,12 +46,14 @@ class Stopwatch:
             self.actions[name] = self.actions.get(name, 0) + 1
 
 
-def migrate_once(peer: FakeQemu, watch: Stopwatch):
-    peer.parameters["downtime-limit"] = 300
+def migrate_once(peer: FakeQemu, watch: Stopwatch) -> int:
+    """Until the pass in which the daemon acts. Returns the number of passes."""
+    peer.parameters = PARAMETERS | {"downtime-limit": DOWNTIME_LIMIT_MS}
     peer.migration = migration = Migration()
+    acted = len(watch.action_us)
     peer.event("MIGRATION", status="setup")
     peer.event("MIGRATION", status="active")
-    for _ in range(PASSES):
+    while migration.passes < MAX_PASSES and len(watch.action_us) == acted:
         migration.sync(peer.parameters)
         watch.start(time.monotonic())
         peer.event("MIGRATION_PASS", **{"pass": migration.passes})
@@ -57,6 +63,7 @@ def migrate_once(peer: FakeQemu, watch: Stopwatch):
     migration.remaining = 0
     peer.event("MIGRATION", status="completed")
     time.sleep(PAUSE_S)
+    return migration.passes
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -67,6 +74,7 @@ def percentile(values: list[float], percent: float) -> float:
 def measure(actions: int, limit_s: float) -> dict:
     watch = Stopwatch()
     with Bus() as bus:
+        Path(f"{bus.profile_dir}/default.conf").write_text(PROFILE)
         host = FakeHost(bus.qmp_dir, ["fake"])
         try:
             bus.start_daemon()
@@ -75,13 +83,13 @@ def measure(actions: int, limit_s: float) -> dict:
             peer = host.peers[0]
             peer.seen = watch.seen
             end = time.monotonic() + limit_s
-            migrations = 0
+            migrations = passes = 0
             while len(watch.action_us) < actions and time.monotonic() < end:
-                migrate_once(peer, watch)
+                passes += migrate_once(peer, watch)
                 migrations += 1
         finally:
             host.close()
-    result: dict = {"migrations": migrations, "passes": migrations * PASSES, "commands": watch.actions}
+    result: dict = {"migrations": migrations, "passes": passes, "commands": watch.actions}
     for name, values in (("query", watch.query_us), ("action", watch.action_us)):
         result |= {f"{name}_n": len(values), f"{name}_p50_us": round(percentile(values, 50)),
                    f"{name}_p99_us": round(percentile(values, 99)), f"{name}_max_us": round(max(values, default=0))}
