@@ -16,8 +16,8 @@
 static int
 fail(GError **error, const char *path, int code)
 {
-    g_set_error(error, MIGD_ERROR, MIGD_ERROR_BACKEND_LOST, "cannot connect to %s: %s", path,
-                g_strerror(code));
+    g_set_error(error, MIGD_ERROR, MIGD_ERROR_BACKEND_LOST, "cannot connect: %s (%s)",
+                g_strerror(code), path);
     return -1;
 }
 
