@@ -42,7 +42,7 @@ def source_killed():
         bus.wait_domain(OTHER)
         lost = bus.json("migrate", NAME, pair.uri)["Id"]
         kept = bus.json("migrate", OTHER, survivor.uri)["Id"]
-        wait_pass(bus, lost, 1)
+        wait_pass(bus, lost, 2)
         pair.source.kill()
         status = bus.wait_finished(lost, 15)
         check(status["Result"] in ("failed", "unknown"), f"result {status['Result']}")
@@ -55,7 +55,7 @@ def destination_killed():
     with stage(CONVERGING) as (bus, pair):
         before = knobs(pair)
         migration = bus.json("migrate", NAME, pair.uri)["Id"]
-        wait_pass(bus, migration, 1)
+        wait_pass(bus, migration, 2)
         pair.destination.kill()
         same(bus.wait_finished(migration, 15)["Result"], "failed", "result")
         check_stays(pair)

@@ -25,6 +25,9 @@ def killed_and_taken_up():
         bus.wait_domain(NAME)
         status = bus.wait_finished(migration)
         same((status["Result"], status["Origin"]), ("succeeded", "migrationd"), "result and origin after the restart")
+        same(len(bus.json("status")), 1, "migrations known")
+        asked = {c.name for c in pair.tap.commands if c.seen > killed}
+        check("query-migrate" in asked, "the new migrationd did not follow the migration")
         again = [str(c) for c in pair.tap.actions(since=killed) if str(c) in sent and "events" not in str(c)]
         same(again, [], "commands sent a second time")
         check_arrival(pair, bus.max_downtime_ms())
@@ -36,7 +39,7 @@ def ended_meanwhile():
     with stage(CONVERGING) as (bus, pair):
         before = knobs(pair)
         migration = bus.json("migrate", NAME, pair.uri)["Id"]
-        wait_pass(bus, migration, 1)
+        wait_pass(bus, migration, 2)
         bus.kill_daemon()
         same(pair.wait_end(60)["status"], "completed", "QEMU's status")
         bus.start_daemon()
