@@ -157,6 +157,11 @@ got_knobs_to_restore(const MigdKnobs *knobs, const GError *error, gpointer user_
 void
 migd_watch_end_final(MigdWatch *watch)
 {
+    if (watch->listener == NULL)
+        return;
+    watch->end_waits = watch->look_pending && watch->domain != NULL;
+    if (watch->end_waits)
+        return;
     if (watch->domain == NULL || watch->guard.touched == 0)
         report_end(watch);
     else

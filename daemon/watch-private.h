@@ -53,6 +53,7 @@ struct MigdWatch {
     gboolean ending;
     MigdStatus end_status;
     char *problem; /* why it could not be started; NULL = it could */
+    gboolean end_waits; /* for the look under way */
     guint end_tries;
     guint poll_source, lost_source, end_source;
 };

@@ -160,6 +160,10 @@ got_knobs(const MigdKnobs *knobs, const GError *error, gpointer user_data)
     guint32 fresh;
 
     watch->look_pending = watch->look_stale = FALSE;
+    if (watch->end_waits) {
+        migd_watch_end_final(watch);
+        return;
+    }
     if (!is_live(watch) || knobs == NULL)
         return;
     if (stale) {
