@@ -2,8 +2,9 @@
 """The benchmarks: what each measures is said in its own module."""
 
 import importlib
-import signal
 import sys
+
+from .process import clean_up_on_signals
 
 KINDS = {
     "live": "engines against each other on real QEMUs",
@@ -13,7 +14,7 @@ KINDS = {
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    clean_up_on_signals()
     if len(sys.argv) < 2 or sys.argv[1] not in KINDS:
         asked = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
         out = sys.stdout if asked else sys.stderr

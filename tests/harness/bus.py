@@ -17,6 +17,7 @@ gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
 from . import paths
+from .process import spawn
 
 NAME = "org.migrationd1"
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -26,6 +27,7 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   <listen>unix:path={socket}</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
+    <allow user="*"/>
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
     <allow own="*"/>
@@ -73,13 +75,12 @@ class Bus:
             shutil.copy(profile, self.profile_dir)
         config = Path(f"{self.directory}/bus.conf")
         config.write_text(BUS_CONFIG.format(socket=f"{self.directory}/bus.sock"))
-        self._bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"],
-                                     stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._bus = spawn(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"],
+                          stderr=subprocess.DEVNULL)
 
     def __exit__(self, *_):
         self.stop_daemon()
-        if self._connection:
-            self._connection.close_sync()
+        self._connection = None
         if self._bus:
             self._bus.terminate()
             self._bus.wait()
@@ -113,8 +114,7 @@ class Bus:
                    f"--profile-dir={self.profile_dir}", *arguments]
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
         with open(self.log, "ab") as log:
-            self.daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                           env=env | (environment or {}))
+            self.daemon = spawn(command, stdout=log, stderr=log, env=env | (environment or {}))
         end = time.monotonic() + 10
         while not self.owned():
             if self.daemon.poll() is not None or time.monotonic() > end:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs test functions one after the other and says how they went (TAP)."""
 
-import signal
 import sys
 import time
 import traceback
 
 from .pair import accelerator
+from .process import clean_up_on_signals
 
 
 class Skip(Exception):
@@ -30,7 +30,7 @@ def same(got, wanted, what: str):
 
 def run(*tests):
     """Runs `tests`, named by their functions, and exits."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a test that is killed cleans up, too
+    clean_up_on_signals()
     print(f"1..{len(tests)}", flush=True)
     failed = 0
     for number, test in enumerate(tests, 1):

@@ -36,6 +36,7 @@ class Console:
 
     def __post_init__(self):
         self._changed = threading.Condition()
+        self._ended = False
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.path)
         self._listener.listen(1)
@@ -57,6 +58,9 @@ class Console:
                     for line in lines:
                         self._line(line.decode(errors="replace").lstrip("."), now)
                     self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
     def _line(self, line: str, now: float):
         kind, _, text = line.partition(" ")
@@ -80,6 +84,8 @@ class Console:
             while not (result := predicate(self)):
                 if self.error:
                     raise RuntimeError(f"guest: {self.error}")
+                if self._ended:
+                    raise RuntimeError(f"guest: its QEMU ended before a {what} was seen")
                 left = end - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"guest: {what} not seen in {timeout:.0f} s")

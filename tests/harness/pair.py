@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import paths
 from .guest import PAGE, Console
+from .process import spawn
 from .qmp import Qmp, QmpLost
 from .tap import Tap
 
@@ -64,8 +65,7 @@ class Qemu:
         if incoming:
             args += ["-incoming", incoming]
         with open(self.stderr_path, "wb") as stderr:
-            self.process = subprocess.Popen([*args, *extra], stdin=subprocess.DEVNULL,
-                                            stdout=stderr, stderr=stderr)
+            self.process = spawn([*args, *extra], stdout=stderr, stderr=stderr)
         try:
             self.qmp = Qmp(self.sockets[0])
         except QmpLost as e:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The main job in a minute: a guest that plain QEMU cannot migrate arrives with migrationd, and one sees why."""
 
-import signal
 import sys
 from contextlib import ExitStack
 
 from .bus import Bus, CtlError
 from .engines import Outcome, run_migrationd, run_qemu
 from .pair import MIB, Pair
+from .process import clean_up_on_signals
+from .qmp import QmpError, QmpLost
 
 NAME = "demo"
 WORKING_SET_MIB = 64
@@ -86,15 +87,13 @@ def run() -> int:
 
 
 def main() -> int:
-    # A terminated run cleans up like a finished one.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    clean_up_on_signals()
     try:
         return run()
     except KeyboardInterrupt:
         print("quickstart: interrupted", file=sys.stderr)
         return 130
-    except (CtlError, RuntimeError, TimeoutError, OSError) as e:
+    except (CtlError, QmpError, QmpLost, RuntimeError, TimeoutError, OSError) as e:
         print(f"quickstart: {e}", file=sys.stderr)
         return 1
 

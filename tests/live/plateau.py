@@ -26,7 +26,10 @@ def plateau_arrives_inside_the_limits():
         check(abs(report["downtime_us"] / 1000 - pair.info()["downtime"]) <= 1, "the report's pause is not QEMU's")
         check(report["transferred_bytes"] >= 64 * MIB, "the report's bytes sent are less than the working set")
         actions = {line["action"] for line in trace(bus, report["Id"], "action")}
-        check("throttle" in actions, f"no throttle among the actions {actions}")
+        check(actions & {"throttle", "arm-throttle"}, f"no throttle among the actions {actions}")
+        highest = max(line.get("throttle_pct", 0) for line in trace(bus, report["Id"], "sample"))
+        check(0 < highest <= 80, f"throttled to {highest} %, 80 allowed")
+        check(report["transferred_bytes"] <= 4 * pair.touched, "more than 4 times the guest's memory was sent")
         text = bus.text("explain", report["Id"])
         check("%" in text and "MiB" in text, f"an explanation without numbers: {text}")
         check(bus.text("watch", report["Id"], "--once").strip(), "no chart")

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Starts what must not outlive us."""
+
+import signal
+import subprocess
+import sys
+
+
+def spawn(command: list[str], **options) -> subprocess.Popen:
+    """Out of the terminal's reach, so that Ctrl-C hits us alone and we clean up in order; and killed by the kernel
+    should we be killed. Call it from the main thread: it is that thread's end that counts."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.DEVNULL,
+                            process_group=0, **options)
+
+
+def clean_up_on_signals():
+    """Turns signals that end a process into exceptions, so that context managers run. A shell may have started us with
+    SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda n, _: sys.exit(128 + n))
