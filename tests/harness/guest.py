@@ -100,3 +100,28 @@ class Console:
         self._listener.close()
         if os.path.exists(self.path):
             os.unlink(self.path)
+
+
+@dataclass
+class Verdict:
+    """What the guest says about its memory after it arrived."""
+    wrong: int | None  # pages; None = unchecked
+    reason: str        # why unchecked, or what is wrong
+
+    def __str__(self):
+        return "unchecked" if self.wrong is None else str(self.wrong)
+
+
+def verify_arrival(before: Report, console: Console, unchecked: str = "", timeout: float = 60) -> Verdict:
+    """Waits until `console` has told of one whole sweep over the guest's memory that began after it arrived there;
+    `before` is its last report from where it came. `unchecked`: why the memory proves nothing here."""
+    arrived = console.wait(lambda c: c.last, timeout, "report at the destination").sweeps
+    if unchecked:
+        return Verdict(None, unchecked)
+    last = console.wait(lambda c: c.last if c.last.sweeps >= arrived + 2 else None, timeout,
+                        "whole sweep at the destination")
+    if last.done < before.done:
+        return Verdict(max(last.wrong, 1), "the guest went back in time")
+    if last.lost:
+        return Verdict(max(last.wrong, 1), "generations do not add up to the writes done")
+    return Verdict(last.wrong, f"last at {last.bad:#x}" if last.wrong else "")

@@ -7,11 +7,10 @@ import subprocess
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import paths
-from .guest import PAGE, Console
+from .guest import Console, Verdict, verify_arrival
 from .process import spawn
 from .qmp import Qmp, QmpLost
 from .tap import Tap
@@ -30,16 +29,6 @@ def accelerator() -> str:
         return "kvm"
     except OSError:
         return "tcg"
-
-
-@dataclass
-class Verdict:
-    """What the guest says about its memory after it arrived."""
-    wrong: int | None  # pages; None = unchecked
-    reason: str        # why unchecked, or what is wrong
-
-    def __str__(self):
-        return "unchecked" if self.wrong is None else str(self.wrong)
 
 
 class Qemu:
@@ -210,15 +199,4 @@ class Pair:
 
     def verify_destination(self, timeout: float = 60) -> Verdict:
         """Waits for one whole sweep over the guest's memory that began after it arrived."""
-        before = self.source.console.last
-        console = self.destination.console
-        arrived = console.wait(lambda c: c.last, timeout, "report at the destination").sweeps
-        if reason := self.unchecked():
-            return Verdict(None, reason)
-        last = console.wait(lambda c: c.last if c.last.sweeps >= arrived + 2 else None, timeout,
-                            "whole sweep at the destination")
-        if last.done < before.done:
-            return Verdict(self.touched // PAGE, "the guest went back in time")
-        if last.lost:
-            return Verdict(max(last.wrong, 1), "generations do not add up to the writes done")
-        return Verdict(last.wrong, f"last at {last.bad:#x}" if last.wrong else "")
+        return verify_arrival(self.source.console.last, self.destination.console, self.unchecked(), timeout)
