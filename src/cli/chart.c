@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "base/checked.h"
 #include "cli/axis.h"
 #include "cli/canvas.h"
 #include "cli/story.h"
@@ -204,14 +205,18 @@ append_rate_plot(GString *out, const Chart *chart, guint rows)
     static const MigdInk inks[] = {MIGD_INK_DIRTY, MIGD_INK_LINK};
     g_autoptr(MigdCanvas) canvas = migd_canvas_new(chart->style, chart->width, rows);
     g_autofree double *link = g_new(double, chart->width);
-    double most = 1;
+    double most = 1 << 20;
 
     for (guint x = 0; x < chart->width; x++) {
         link[x] = link_at(chart, x);
-        most = isnan(link[x]) ? most : MAX(most, link[x]);
+        if (picture->passes->len == 0 && !isnan(link[x]))
+            most = MAX(most, link[x]);
     }
+    /* Not what was sent while the guest stood still: no limit holds there, and the rest would
+     * drown. */
     for (guint i = 0; i < picture->passes->len; i++) {
         const MigdPicturePass *pass = &g_array_index(picture->passes, MigdPicturePass, i);
+        most = MAX(most, (double)pass->link_bps);
         most = pass->number > 1 ? MAX(most, (double)pass->dirty_bps) : most;
     }
     MigdAxis axis = migd_axis_linear(most);
@@ -416,13 +421,16 @@ append_head(GString *out, const MigdPicture *picture, const MigdStyle *style)
 MigdChartSize
 migd_chart_size_for(guint rows)
 {
-    /* Head 5, keys 2, axis 2, lanes 3, and at least 4 of the list. */
-    guint fixed = 16;
-    guint plot_rows = rows > fixed ? CLAMP((rows - fixed) / 3, 3, 12) : 3;
-    guint used = fixed - 4 + 2 * plot_rows;
+    /* Head 5, keys 2, axis 2, lanes 3, and an empty line. */
+    const guint fixed = 13;
+    guint free = migd_sat_sub(rows, fixed);
+    guint list = MAX(2, free / 4);
+    guint plot_rows = free > list ? CLAMP((free - list) / 2, 3, 12) : 3;
 
-    return (MigdChartSize){.plot_rows = plot_rows,
-                           .legend_lines = rows > used + 2 ? rows - used - 1 : 2};
+    return (MigdChartSize){
+        .plot_rows = plot_rows,
+        .legend_lines = free > 2 * plot_rows + 2 ? free - 2 * plot_rows : 2,
+    };
 }
 
 void

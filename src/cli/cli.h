@@ -130,5 +130,5 @@ void migd_json_add_variant(MigdJson *object, const char *key, GVariant *value);
 /* The a{sv} as an object. Caller unrefs. */
 MigdJson *migd_json_from_dict(GVariant *dict);
 
-/* Adds each entry of an a{sv} to `object`. */
+/* Adds each entry of an a{sv}, or of another dictionary by strings, to `object`. */
 void migd_json_add_dict(MigdJson *object, GVariant *dict);

@@ -170,7 +170,7 @@ eta_text(GVariant *migration, gboolean whole)
 
     if (!g_variant_lookup(migration, "Eta", "(ttt)", &low, &mid, &high) || high == 0 ||
         migd_dict_string(migration, "Result")[0] != '\0')
-        return g_strdup("-");
+        return g_strdup(whole ? "" : "-");
     g_autofree char *middle = migd_format_duration(mid);
     g_autofree char *first = migd_format_duration(low);
     g_autofree char *last = migd_format_duration(high);

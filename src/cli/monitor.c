@@ -16,6 +16,18 @@ typedef struct {
     GMainLoop *loop;
 } Monitor;
 
+#define MAX_STANDARD_ARGUMENTS 3
+
+/* The signals that every object manager has. */
+static const struct {
+    const char *signal;
+    const char *arguments[MAX_STANDARD_ARGUMENTS];
+} standard_signals[] = {
+    {"PropertiesChanged", {"interface", "changed", "invalidated"}},
+    {"InterfacesAdded", {"object", "interfaces", "-"}},
+    {"InterfacesRemoved", {"object", "interfaces", "-"}},
+};
+
 /* What the interface calls the arguments of its signal; NULL for signals that it does not have. */
 static const GDBusSignalInfo *
 signal_info(const char *interface, const char *name)
@@ -33,9 +45,13 @@ signal_info(const char *interface, const char *name)
 }
 
 static char *
-argument_name(const GDBusSignalInfo *info, gsize index)
+argument_name(const char *interface, const char *name, gsize index)
 {
-    /* Of the standard signals only what is announced as changed matters. */
+    const GDBusSignalInfo *info = signal_info(interface, name);
+
+    for (guint i = 0; i < G_N_ELEMENTS(standard_signals); i++)
+        if (g_str_equal(name, standard_signals[i].signal) && index < MAX_STANDARD_ARGUMENTS)
+            return g_strdup(standard_signals[i].arguments[index]);
     for (gsize i = 0; info != NULL && info->args != NULL && info->args[i] != NULL; i++)
         if (i == index)
             return g_strdup(info->args[i]->name);
@@ -46,12 +62,11 @@ static void
 print_json(const MigdCli *cli, const char *path, const char *interface, const char *name,
            GVariant *parameters)
 {
-    const GDBusSignalInfo *info = signal_info(interface, name);
     g_autoptr(MigdJson) object = migd_json_object_new();
     MigdJson *arguments = migd_json_object_new();
 
     for (gsize i = 0; i < g_variant_n_children(parameters); i++) {
-        g_autofree char *key = argument_name(info, i);
+        g_autofree char *key = argument_name(interface, name, i);
         g_autoptr(GVariant) value = g_variant_get_child_value(parameters, i);
         migd_json_add_variant(arguments, key, value);
     }

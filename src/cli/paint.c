@@ -32,6 +32,8 @@ migd_ink_end(const MigdStyle *style, MigdInk ink)
 void
 migd_paint(GString *out, const MigdStyle *style, MigdInk ink, const char *text)
 {
+    if (text[0] == '\0')
+        return;
     g_string_append(out, migd_ink_begin(style, ink));
     g_string_append(out, text);
     g_string_append(out, migd_ink_end(style, ink));
@@ -124,7 +126,7 @@ migd_wrap(const char *text, guint width)
     while (*text != '\0') {
         gsize length = piece_length(text, width);
 
-        g_ptr_array_add(lines, g_strndup(text, length));
+        g_ptr_array_add(lines, g_strchomp(g_strndup(text, length)));
         text += length;
         while (*text == ' ')
             text++;

@@ -30,20 +30,30 @@ per_second(guint64 bytes, gint64 us)
 }
 
 static void
-end_pass(Fold *fold, const MigdSample *sample, const MigdPicturePoint *point)
+begin_pass(Fold *fold, const MigdPicturePoint *point)
+{
+    fold->in_pass = TRUE;
+    fold->pass_begin_us = point->t_us;
+    fold->pass_sent_bytes = point->sent_bytes;
+}
+
+static void
+end_pass(Fold *fold, const MigdSample *sample, const MigdPicturePoint *point, guint64 unsent_bytes)
 {
     MigdPicture *picture = fold->picture;
     gint64 duration_us = point->t_us - fold->pass_begin_us;
+    /* The first sync begins pass 1. */
+    guint64 syncs = get(sample, MIGD_HAS_PASS, sample->pass, picture->passes->len + 2);
 
-    if (fold->in_pass && duration_us > 0) {
+    if (fold->in_pass && syncs > 1 && duration_us > 0) {
         guint64 sent = migd_sat_sub(point->sent_bytes, fold->pass_sent_bytes);
-        guint64 syncs = get(sample, MIGD_HAS_PASS, sample->pass, 0);
+        guint64 dirtied = migd_sat_sub(point->left_bytes, unsent_bytes);
         MigdPicturePass pass = {
-            .number = syncs > 1 ? syncs - 1 : picture->passes->len + 1,
+            .number = syncs - 1,
             .begin_us = fold->pass_begin_us,
             .end_us = point->t_us,
             .left_bytes = point->left_bytes,
-            .dirty_bps = per_second(point->left_bytes, duration_us),
+            .dirty_bps = per_second(dirtied, duration_us),
             .link_bps = per_second(sent, duration_us),
             .throttle_pct = fold->last.throttle_pct,
         };
@@ -51,9 +61,16 @@ end_pass(Fold *fold, const MigdSample *sample, const MigdPicturePoint *point)
         if (pass.link_bps > 0)
             picture->link_bps = pass.link_bps;
     }
-    fold->in_pass = TRUE;
-    fold->pass_begin_us = point->t_us;
-    fold->pass_sent_bytes = point->sent_bytes;
+    begin_pass(fold, point);
+}
+
+/* Pages of zeros are not on the wire, but all of them were visited in pass 1. */
+static guint64
+unsent_at_sync(const MigdSample *sample, const MigdPicturePoint *last, const MigdPicturePoint *now)
+{
+    if (migd_sample_has(sample, MIGD_HAS_PASS) && sample->pass == 2)
+        return 0;
+    return migd_sat_sub(last->left_bytes, migd_sat_sub(now->sent_bytes, last->sent_bytes));
 }
 
 static void
@@ -80,16 +97,17 @@ fold_sample(Fold *fold, const MigdSample *sample)
     if (migd_sample_has(sample, MIGD_HAS_SYNC)) {
         /* How low it was before the sync nobody saw; what was sent since then tells. */
         MigdPicturePoint low = point;
-        low.left_bytes =
-            migd_sat_sub(last->left_bytes, migd_sat_sub(point.sent_bytes, last->sent_bytes));
+        low.left_bytes = unsent_at_sync(sample, last, &point);
         low.throttle_pct = last->throttle_pct;
         if (!first)
             g_array_append_val(picture->points, low);
-        end_pass(fold, sample, &point);
+        end_pass(fold, sample, &point, low.left_bytes);
     } else if (!fold->in_pass) {
-        end_pass(fold, sample, &point);
+        begin_pass(fold, &point);
     }
-    g_array_append_val(picture->points, point);
+    /* Before the first pass there is nothing to draw. */
+    if (!first || migd_sample_has(sample, MIGD_HAS_REMAINING))
+        g_array_append_val(picture->points, point);
     fold->last = point;
 }
 

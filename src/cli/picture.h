@@ -23,7 +23,7 @@ typedef struct {
     guint64 number; /* from 1 */
     gint64 begin_us, end_us;
     guint64 left_bytes; /* right after the sync that ended it */
-    guint64 dirty_bps;  /* left_bytes over the time of the pass */
+    guint64 dirty_bps;  /* newly dirtied, over the time of the pass */
     guint64 link_bps;   /* sent over the time of the pass */
     guint32 throttle_pct;
 } MigdPicturePass;

@@ -160,22 +160,22 @@ next_action_us(const MigdPicture *picture, guint index)
     return G_MAXINT64;
 }
 
-/* Before and after, as far as passes ended before the next action. */
+/* Before (as the policy saw it) and after, as far as passes ended before the next action. */
 static void
 append_change(GString *out, const MigdPicture *picture, guint index, const MigdStyle *style)
 {
     const MigdPictureMark *mark = &g_array_index(picture->marks, MigdPictureMark, index);
-    const MigdPicturePass *before = pass_before(picture, mark->t_us);
+    const MigdDecision *before = &mark->decision;
     const MigdPicturePass *after = pass_before(picture, next_action_us(picture, index));
 
-    if (before == NULL || after == NULL || after->end_us <= mark->t_us) {
+    if (after == NULL || after->end_us <= mark->t_us) {
         if (picture->trace->finished)
             g_string_append(out, " No further pass was needed.");
         return;
     }
-    g_autofree char *left_0 = migd_style_bytes(style, before->left_bytes);
+    g_autofree char *left_0 = migd_style_bytes(style, before->remaining_bytes);
     g_autofree char *left_1 = migd_style_bytes(style, after->left_bytes);
-    g_autofree char *rate_0 = migd_style_rate(style, before->dirty_bps);
+    g_autofree char *rate_0 = migd_style_rate(style, before->dirty_rate_bps);
     g_autofree char *rate_1 = migd_style_rate(style, after->dirty_bps);
     g_string_append_printf(out,
                            " By the end of pass %" G_GUINT64_FORMAT

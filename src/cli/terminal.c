@@ -99,3 +99,11 @@ migd_terminal_draw(const char *text, guint rows)
     g_string_append(out, "\033[J");
     write_all(out->str, out->len);
 }
+
+void
+migd_terminal_draw_line(const char *text, guint row)
+{
+    g_autofree char *out = g_strdup_printf("\033[%u;1H%s\033[K", row, text);
+
+    write_all(out, strlen(out));
+}

@@ -17,3 +17,6 @@ void migd_terminal_give_back(void);
 
 /* Replaces what is on the screen by `text`, at most `rows` lines of it. */
 void migd_terminal_draw(const char *text, guint rows);
+
+/* Writes the line `row` (from 1), such as the last one. */
+void migd_terminal_draw_line(const char *text, guint row);

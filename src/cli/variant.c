@@ -79,7 +79,8 @@ static MigdJson *array_from(GVariant *value);
 static MigdJson *
 container_from(GVariant *value)
 {
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_VARDICT))
+    /* Any dictionary by strings, such as a{sa{sv}}. */
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE("a{s*}")))
         return migd_json_from_dict(value);
     return array_from(value);
 }
@@ -168,13 +169,13 @@ migd_json_add_variant(MigdJson *object, const char *key, GVariant *value)
 void
 migd_json_add_dict(MigdJson *object, GVariant *dict)
 {
-    GVariantIter iter;
-    const char *key;
-    GVariant *value;
+    for (gsize i = 0; i < g_variant_n_children(dict); i++) {
+        g_autoptr(GVariant) entry = g_variant_get_child_value(dict, i);
+        g_autoptr(GVariant) key = g_variant_get_child_value(entry, 0);
+        g_autoptr(GVariant) value = g_variant_get_child_value(entry, 1);
 
-    g_variant_iter_init(&iter, dict);
-    while (g_variant_iter_loop(&iter, "{&sv}", &key, &value))
-        migd_json_add_variant(object, key, value);
+        migd_json_add_variant(object, g_variant_get_string(key, NULL), value);
+    }
 }
 
 MigdJson *

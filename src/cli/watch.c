@@ -65,26 +65,43 @@ print_chart(const MigdCli *cli, const MigdPicture *picture)
     migd_cli_print(out->str);
 }
 
+static guint
+count_lines(const char *text)
+{
+    guint n = 0;
+
+    for (; *text != '\0'; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* The whole view; where long names make it too high, the list and then the plots give way. */
 static void
 draw(Watch *watch, const MigdPicture *picture)
 {
     MigdCli *cli = watch->cli;
+    guint rows = MAX(cli->rows, 2) - 1; /* the last line is ours */
+    MigdChartSize size = migd_chart_size_for(rows);
     g_autoptr(GString) out = g_string_new(NULL);
 
-    migd_chart_draw(out, picture, &cli->style, migd_chart_size_for(cli->rows - 1));
-    /* The last line is ours. */
-    g_auto(GStrv) lines = g_strsplit(out->str, "\n", (gint)cli->rows);
-    for (guint i = 0; lines[i] != NULL; i++)
-        if (i + 1 >= cli->rows)
-            lines[i][0] = '\0';
-    g_autofree char *body = g_strjoinv("\n", lines);
-    g_string_assign(out, body);
-    for (guint i = g_strv_length(lines); i < cli->rows; i++)
+    for (;;) {
+        g_string_truncate(out, 0);
+        migd_chart_draw(out, picture, &cli->style, size);
+        if (count_lines(out->str) <= rows || (size.legend_lines <= 2 && size.plot_rows <= 3))
+            break;
+        if (size.legend_lines > 2)
+            size.legend_lines--;
+        else
+            size.plot_rows--;
+    }
+    for (guint i = count_lines(out->str); i < rows; i++)
         g_string_append_c(out, '\n');
+    migd_terminal_draw(out->str, rows);
+    g_string_truncate(out, 0);
     migd_paint(out, &cli->style, watch->gone ? MIGD_INK_BAD : MIGD_INK_DIM,
                watch->gone ? "migrationd has left the bus; the migration goes on   q: leave"
                            : "q: leave (the migration goes on)");
-    migd_terminal_draw(out->str, cli->rows);
+    migd_terminal_draw_line(out->str, cli->rows);
 }
 
 static void
