@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/error.h"
 #include "base/names.h"
 
 static const struct {
@@ -144,9 +143,9 @@ answer(GDBusMethodInvocation *invocation, const guint32 *uid, MigdAuthzFunc call
     g_autoptr(GError) error = NULL;
 
     if (uid == NULL)
-        error = g_error_new(MIGD_ERROR, MIGD_ERROR_ACCESS_DENIED, "the caller has no identity");
+        error = g_error_new(G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED, "the caller has no identity");
     else if (!migd_authz_allows(action, *uid, (guint32)geteuid()))
-        error = g_error_new(MIGD_ERROR, MIGD_ERROR_ACCESS_DENIED, "%s.%s needs %s", interface,
+        error = g_error_new(G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED, "%s.%s needs %s", interface,
                             member, action != NULL ? action : "an action that nobody has");
     callback(invocation, error, user_data);
 }
@@ -161,8 +160,8 @@ got_uid(GObject *source, GAsyncResult *result, gpointer user_data)
     guint32 uid = G_MAXUINT32;
 
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
-        g_dbus_method_invocation_return_error(check->invocation, MIGD_ERROR,
-                                              MIGD_ERROR_ACCESS_DENIED, "the daemon is stopping");
+        g_dbus_method_invocation_return_error(check->invocation, G_DBUS_ERROR,
+                                              G_DBUS_ERROR_ACCESS_DENIED, "the daemon is stopping");
         return;
     }
     if (reply != NULL) {

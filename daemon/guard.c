@@ -63,19 +63,40 @@ is_rounding(const MigdKnobs *a, const MigdKnobs *b)
            (a->downtime_limit_us + 999) / 1000 == b->downtime_limit_us / 1000;
 }
 
-guint32
-migd_guard_look(MigdGuard *guard, const MigdKnobs *now)
+static guint32
+take_look(MigdGuard *guard, const MigdKnobs *now)
 {
     guint32 changed = migd_knobs_diff(&guard->seen, now) & ~guard->unsettled;
 
     if ((changed & MIGD_KNOB_DOWNTIME) != 0 && is_rounding(&guard->seen, now))
         changed &= ~(guint32)MIGD_KNOB_DOWNTIME;
     guard->seen = *now;
-    guard->unsettled = 0;
     changed &= KNOBS_PARAMETERS; /* capabilities do not change under way */
     guint32 fresh = changed & ~guard->foreign;
     guard->foreign |= changed;
     return fresh;
+}
+
+guint32
+migd_guard_look(MigdGuard *guard, const MigdKnobs *now)
+{
+    guint32 fresh = take_look(guard, now);
+
+    guard->unsettled = 0;
+    return fresh;
+}
+
+guint32
+migd_guard_look_at_sample(MigdGuard *guard, const MigdSample *sample)
+{
+    guint32 visible = guard->saved.has & ~guard->unsettled;
+    MigdKnobs now = guard->seen;
+
+    if (migd_sample_has(sample, MIGD_HAS_DOWNTIME_LIMIT) && (visible & MIGD_KNOB_DOWNTIME) != 0)
+        now.downtime_limit_us = sample->downtime_limit_us;
+    if (migd_sample_has(sample, MIGD_HAS_MAX_BANDWIDTH) && (visible & MIGD_KNOB_BANDWIDTH) != 0)
+        now.max_bandwidth_bps = sample->max_bandwidth_bps;
+    return take_look(guard, &now);
 }
 
 guint32

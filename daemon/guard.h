@@ -10,6 +10,7 @@
 
 #include "policy/decision.h"
 #include "policy/knobs.h"
+#include "policy/sample.h"
 
 typedef struct {
     MigdKnobs saved;   /* before migrationd touched anything */
@@ -35,6 +36,9 @@ void migd_guard_acted(MigdGuard *guard, const MigdDecision *decision);
 /* Compares with the knobs in force `now`. Returns the knobs that somebody else has turned since the
  * last look. */
 guint32 migd_guard_look(MigdGuard *guard, const MigdKnobs *now);
+
+/* The same for the two knobs that samples show, as far as this one does. */
+guint32 migd_guard_look_at_sample(MigdGuard *guard, const MigdSample *sample);
 
 /* After migd_guard_look(): what is to be put back to `saved`. */
 guint32 migd_guard_to_restore(const MigdGuard *guard);

@@ -33,7 +33,8 @@ struct MigdWatch {
     gint64
         query_sync_us; /* when the sync was announced that the pending query is about; 0 = none */
     guint64 query_sync_pass;
-    gint64 sync_us; /* a sync announced since, not asked about yet; 0 = none */
+    gboolean query_clean; /* no action was under way since it was sent: it shows settled knobs */
+    gint64 sync_us;       /* a sync announced since, not asked about yet; 0 = none */
     guint64 sync_pass;
     gboolean syncs_announced; /* this hypervisor does announce them */
     gboolean action_pending;
@@ -52,7 +53,7 @@ struct MigdWatch {
     /* the end */
     gboolean ending;
     MigdStatus end_status;
-    char *problem; /* why it could not be started; NULL = it could */
+    char *problem;      /* why it could not be started; NULL = it could */
     gboolean end_waits; /* for the look under way */
     guint end_tries;
     guint poll_source, lost_source, end_source;

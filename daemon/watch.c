@@ -126,9 +126,9 @@ migd_watch_changed(MigdWatch *watch)
 /* ---- knobs -------------------------------------------------------------------------------- */
 
 static void
-foreign_change(MigdWatch *watch, guint32 knobs, const MigdKnobs *before, const MigdKnobs *now)
+foreign_change(MigdWatch *watch, guint32 knobs, const MigdKnobs *before)
 {
-    g_autofree char *what = migd_guard_describe(knobs, before, now);
+    g_autofree char *what = migd_guard_describe(knobs, before, &watch->guard.seen);
     g_autofree char *text =
         g_strdup_printf("Somebody else changed %s; migrationd leaves it to them.", what);
     MigdDecision decision = watch->info.decision;
@@ -137,7 +137,8 @@ foreign_change(MigdWatch *watch, guint32 knobs, const MigdKnobs *before, const M
     decision.argument = 0;
     decision.reason = MIGD_REASON_FOREIGN_CHANGE;
     decision.time_us = migd_watch_clock();
-    watch->abilities = migd_guard_abilities(&watch->guard, now->has, watch->throttle_cocked);
+    watch->abilities =
+        migd_guard_abilities(&watch->guard, watch->guard.saved.has, watch->throttle_cocked);
     migd_track_set_abilities(watch->track, &watch->abilities);
     migd_watch_record_abilities(watch, text);
     migd_watch_log(watch, MIGD_LOG_NOTICE, MIGD_MESSAGE_FOREIGN_CHANGE, "%s", text);
@@ -146,6 +147,19 @@ foreign_change(MigdWatch *watch, guint32 knobs, const MigdKnobs *before, const M
     watch->listener->decided(watch, &decision, watch->info.decision_text, /* enforced= */ FALSE,
                              watch->user_data);
     migd_watch_changed(watch);
+}
+
+/* Before anything is decided with it: a knob in other hands is not to be turned back. */
+static void
+look_at_sample(MigdWatch *watch, const MigdSample *sample)
+{
+    MigdKnobs before = watch->guard.seen;
+    guint32 fresh = 0;
+
+    if (watch->guard_ready && watch->query_clean && !watch->action_pending)
+        fresh = migd_guard_look_at_sample(&watch->guard, sample);
+    if (fresh != 0)
+        foreign_change(watch, fresh, &before);
 }
 
 static void look(MigdWatch *watch);
@@ -177,7 +191,7 @@ got_knobs(const MigdKnobs *knobs, const GError *error, gpointer user_data)
     }
     fresh = migd_guard_look(&watch->guard, knobs);
     if (fresh != 0) {
-        foreign_change(watch, fresh, &before, knobs);
+        foreign_change(watch, fresh, &before);
         return;
     }
     abilities = migd_guard_abilities(&watch->guard, knobs->has, watch->throttle_cocked);
@@ -245,6 +259,7 @@ act(MigdWatch *watch, const MigdDecision *decision)
     guint32 throttle = watch->info.has_sample ? watch->info.sample.throttle_pct : 0;
 
     watch->action_pending = TRUE;
+    watch->query_clean = FALSE;
     watch->look_stale = watch->look_pending;
     watch->action = *decision;
     migd_watch_record_action(watch, decision, migd_watch_clock());
@@ -424,6 +439,7 @@ take_sample(MigdWatch *watch, const MigdSample *sample)
 
     if (sample->status == MIGD_STATUS_NONE && !over)
         return; /* not begun yet */
+    look_at_sample(watch, &stamped);
     migd_watch_fold(watch, &stamped, /* may_act= */ !over);
     if (over)
         migd_watch_end(watch, sample->status);
@@ -461,6 +477,7 @@ migd_watch_query(MigdWatch *watch)
     watch->query_sync_us = watch->sync_us;
     watch->query_sync_pass = watch->sync_pass;
     watch->sync_us = 0;
+    watch->query_clean = !watch->action_pending;
     migd_watch_ops(watch)->query(watch->domain, got_sample, migd_watch_ref(watch));
 }
 

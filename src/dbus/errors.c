@@ -12,5 +12,7 @@ void
 migd_dbus_register_errors(void)
 {
     for (guint code = 0; code < MIGD_N_ERRORS; code++)
-        g_dbus_error_register_error(MIGD_ERROR, (gint)code, migd_error_dbus_name((MigdError)code));
+        if (code != MIGD_ERROR_ACCESS_DENIED)
+            g_dbus_error_register_error(MIGD_ERROR, (gint)code,
+                                        migd_error_dbus_name((MigdError)code));
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
-/* Registers every code with GDBus. Daemon and clients call it before the first call; twice does no
- * harm. */
+/* Registers every code with GDBus, but for MIGD_ERROR_ACCESS_DENIED: its name is the bus's own, so
+ * that on the bus it is G_DBUS_ERROR_ACCESS_DENIED in both directions. Daemon and clients call it
+ * before the first call; twice does no harm. */
 void migd_dbus_register_errors(void);
