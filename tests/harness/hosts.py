@@ -13,7 +13,7 @@ import time
 import uuid
 from pathlib import Path
 
-from . import holder
+from . import holder, paths
 from .virsh import Virsh
 
 START_TIMEOUT_S = 60
@@ -66,10 +66,12 @@ class Host:
             raise RuntimeError(f"host {name}: no namespaces (root, with CAP_SYS_ADMIN, is needed)")
 
     def _prepare(self):
-        for name in holder.PRIVATE:
+        for name in ("run/libvirt", "run/guests", "etc", "lib/libvirt", "log/libvirt"):
             (self.directory / name).mkdir(parents=True)
-        for name in ("run/libvirt", "run/guests", "lib/libvirt", "log/libvirt", "cache/libvirt"):
-            (self.directory / name).mkdir()
+        # Kept in the build tree: what libvirtd finds out about QEMU in five seconds, and checks before it believes it.
+        cache = paths.build() / "tests/libvirt-cache"
+        (cache / "libvirt").mkdir(parents=True, exist_ok=True)
+        (self.directory / "cache").symlink_to(cache)
         for name, text in (("libvirtd", LIBVIRTD_CONF), ("qemu", QEMU_CONF)):
             (self.directory / f"etc/{name}.conf").write_text(text.format(uuid=uuid.uuid4(), address=self.address))
 

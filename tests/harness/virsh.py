@@ -4,6 +4,8 @@
 import json
 import subprocess
 
+from .process import spawn
+
 TIMEOUT_S = 60
 
 
@@ -16,9 +18,9 @@ class Virsh:
         self.uri = uri
 
     def popen(self, *arguments: str) -> subprocess.Popen:
-        """In the background, out of reach of the terminal's Ctrl-C; its output is one text."""
-        return subprocess.Popen(["virsh", "-q", "-c", self.uri, *arguments], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        """In the background; its output is one text."""
+        return spawn(["virsh", "-q", "-c", self.uri, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                     text=True)
 
     def __call__(self, *arguments: str, timeout: float = TIMEOUT_S) -> str:
         process = self.popen(*arguments)
