@@ -29,7 +29,7 @@ column_time(const Chart *chart, double column)
     return column / chart->width * chart->span_us;
 }
 
-/* ---- series ---------------------------------------------------------------------------------- */
+/* ---- series -------------------------------------------------------------------------------- */
 
 /* The most that was left within each dot column, so that a short peak shows. */
 static double *
@@ -116,7 +116,7 @@ link_at(const Chart *chart, guint column)
            1e6;
 }
 
-/* ---- pieces ---------------------------------------------------------------------------------- */
+/* ---- pieces -------------------------------------------------------------------------------- */
 
 static void
 append_label(GString *out, const Chart *chart, const char *text, const char *axis)
@@ -234,7 +234,7 @@ append_rate_plot(GString *out, const Chart *chart, guint rows)
     append_plot(out, chart, canvas, rows, &axis, "/s");
 }
 
-/* ---- lanes ----------------------------------------------------------------------------------- */
+/* ---- lanes --------------------------------------------------------------------------------- */
 
 /* A line of `width` cells to write into; each is one character. */
 typedef struct {
@@ -388,7 +388,7 @@ append_decision_lane(GString *out, const Chart *chart)
     lane_append(out, chart, &lane, "decision", "  ", MIGD_INK_MARK);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------- */
 
 static void
 append_line(GString *out, const MigdStyle *style, MigdInk ink, const char *text)

@@ -64,7 +64,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MigdCli, migd_cli_clear)
 /* `arguments`: what follows the verb, NULL-terminated, already counted. */
 typedef MigdExit (*MigdVerbFunc)(MigdCli *cli, char **arguments, GError **error);
 
-/* ---- errors ---------------------------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------------------------- */
 
 /* The exit code for any error of GLib, GDBus, the daemon or ours. */
 MigdExit migd_exit_for_error(const GError *error);
@@ -73,7 +73,7 @@ MigdExit migd_exit_for_error(const GError *error);
  * frees. */
 char *migd_error_text(const MigdCli *cli, const GError *error);
 
-/* ---- output ---------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------- */
 
 /* Prints and flushes. */
 void migd_cli_print(const char *text);
@@ -81,8 +81,7 @@ void migd_cli_print(const char *text);
 /* Prints `json` in the style of the output, with a newline. */
 void migd_cli_print_json(const MigdCli *cli, const MigdJson *json);
 
-/* ---- the bus ----------------------------------------------------------------------------------
- */
+/* ---- the bus ------------------------------------------------------------------------------- */
 
 gboolean migd_cli_connect(MigdCli *cli, GError **error);
 
@@ -108,8 +107,7 @@ int migd_cli_open_trace(MigdCli *cli, const char *path, GError **error);
 /* Calls `gone` when the daemon leaves the bus. Returns an id for g_bus_unwatch_name(). */
 guint migd_cli_watch_daemon(MigdCli *cli, GBusNameVanishedCallback gone, gpointer user_data);
 
-/* ---- dictionaries ------------------------------------------------------------------------------
- */
+/* ---- dictionaries -------------------------------------------------------------------------- */
 
 /* The entry `index` of an aa{sv}. Caller unrefs. */
 GVariant *migd_dict_at(GVariant *dicts, gsize index);

@@ -94,8 +94,7 @@ print_json_list(const MigdCli *cli, GVariant *dicts)
     migd_cli_print_json(cli, array);
 }
 
-/* ---- list -------------------------------------------------------------------------------------
- */
+/* ---- list ---------------------------------------------------------------------------------- */
 
 static void
 take_domain(const MigdCli *cli, MigdTable *table, GVariant *domain, GVariant *migrations)
@@ -159,8 +158,7 @@ migd_verb_list(MigdCli *cli, char **arguments, GError **error)
     return MIGD_EXIT_DONE;
 }
 
-/* ---- status ------------------------------------------------------------------------------------
- */
+/* ---- status -------------------------------------------------------------------------------- */
 
 /* The middle of Eta (low, mid, high). */
 static char *
@@ -330,8 +328,7 @@ migd_verb_status(MigdCli *cli, char **arguments, GError **error)
     return MIGD_EXIT_DONE;
 }
 
-/* ---- profiles ----------------------------------------------------------------------------------
- */
+/* ---- profiles ------------------------------------------------------------------------------ */
 
 MigdExit
 migd_verb_profiles(MigdCli *cli, char **arguments, GError **error)

@@ -45,8 +45,7 @@ wait_clear(Wait *wait)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Wait, wait_clear)
 
-/* ---- saying how it goes ------------------------------------------------------------------------
- */
+/* ---- saying how it goes -------------------------------------------------------------------- */
 
 static void
 end_progress(Wait *wait)
@@ -147,8 +146,7 @@ on_signal(GDBusConnection *connection, const char *sender, const char *path, con
             handlers[i].handle(user_data, parameters);
 }
 
-/* ---- other ends ---------------------------------------------------------------------------------
- */
+/* ---- other ends ---------------------------------------------------------------------------- */
 
 static void
 leave(Wait *wait, MigdExit exit, const char *why)
@@ -188,8 +186,7 @@ on_interrupt(gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
-/* ---- the verb
- * ------------------------------------------------------------------------------------ */
+/* ---- the verb ------------------------------------------------------------------------------ */
 
 static GVariant *
 call_options(const MigdCli *cli, const char *id)
@@ -232,13 +229,14 @@ print_result(const Wait *wait)
     g_string_append_printf(out, "%s: ", wait->name);
     migd_paint(out, style, wait->exit == MIGD_EXIT_DONE ? MIGD_INK_GOOD : MIGD_INK_BAD, result);
     if (wait->exit == MIGD_EXIT_DONE)
-        g_string_append_printf(out, " in %s, pause %s, ", total, pause);
+        g_string_append_printf(out, " in %s, pause %s", total, pause);
     else
-        g_string_append_printf(out, " after %s%s%s, ", total, why[0] != '\0' ? ": " : "", why);
+        g_string_append_printf(out, " after %s", total);
     g_string_append_printf(out,
-                           "%s sent in %" G_GUINT64_FORMAT
-                           " passes, %s of the guest's time taken by the throttle\n",
-                           sent, migd_dict_number(report, "passes"), lost);
+                           ", %s sent in %" G_GUINT64_FORMAT
+                           " passes, %s of the guest's time taken by the throttle%s%s\n",
+                           sent, migd_dict_number(report, "passes"), lost,
+                           why[0] != '\0' ? ": " : "", why);
     migd_cli_print(out->str);
     return wait->exit;
 }

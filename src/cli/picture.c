@@ -11,7 +11,7 @@ typedef struct {
     MigdPicture *picture;
     gint64 begin_us;       /* of the trace, clock of the samples */
     MigdPicturePoint last; /* newest point */
-    gboolean in_pass;      /* `pass_*` hold */
+    guint64 pass_number;   /* the one that began at pass_begin_us; 0 = none */
     gint64 pass_begin_us;
     guint64 pass_sent_bytes;
     gint64 open_mark; /* whose outcome is to come; -1 = none */
@@ -30,26 +30,28 @@ per_second(guint64 bytes, gint64 us)
 }
 
 static void
-begin_pass(Fold *fold, const MigdPicturePoint *point)
+begin_pass(Fold *fold, guint64 number, const MigdPicturePoint *point)
 {
-    fold->in_pass = TRUE;
+    fold->pass_number = number;
     fold->pass_begin_us = point->t_us;
     fold->pass_sent_bytes = point->sent_bytes;
 }
 
+/* A sync ends the pass before it and begins the next. A pass of which the begin was not seen is
+ * left out. */
 static void
-end_pass(Fold *fold, const MigdSample *sample, const MigdPicturePoint *point, guint64 unsent_bytes)
+fold_sync(Fold *fold, const MigdSample *sample, const MigdPicturePoint *point, guint64 unsent_bytes)
 {
     MigdPicture *picture = fold->picture;
     gint64 duration_us = point->t_us - fold->pass_begin_us;
     /* The first sync begins pass 1. */
-    guint64 syncs = get(sample, MIGD_HAS_PASS, sample->pass, picture->passes->len + 2);
+    guint64 syncs = get(sample, MIGD_HAS_PASS, sample->pass, fold->pass_number + 1);
 
-    if (fold->in_pass && syncs > 1 && duration_us > 0) {
+    if (fold->pass_number > 0 && syncs == fold->pass_number + 1 && duration_us > 0) {
         guint64 sent = migd_sat_sub(point->sent_bytes, fold->pass_sent_bytes);
         guint64 dirtied = migd_sat_sub(point->left_bytes, unsent_bytes);
         MigdPicturePass pass = {
-            .number = syncs - 1,
+            .number = fold->pass_number,
             .begin_us = fold->pass_begin_us,
             .end_us = point->t_us,
             .left_bytes = point->left_bytes,
@@ -61,7 +63,7 @@ end_pass(Fold *fold, const MigdSample *sample, const MigdPicturePoint *point, gu
         if (pass.link_bps > 0)
             picture->link_bps = pass.link_bps;
     }
-    begin_pass(fold, point);
+    begin_pass(fold, syncs, point);
 }
 
 /* Pages of zeros are not on the wire, but all of them were visited in pass 1. */
@@ -101,9 +103,9 @@ fold_sample(Fold *fold, const MigdSample *sample)
         low.throttle_pct = last->throttle_pct;
         if (!first)
             g_array_append_val(picture->points, low);
-        end_pass(fold, sample, &point, low.left_bytes);
-    } else if (!fold->in_pass) {
-        begin_pass(fold, &point);
+        fold_sync(fold, sample, &point, low.left_bytes);
+    } else if (first && picture->pass <= 1) {
+        begin_pass(fold, 1, &point);
     }
     /* Before the first pass there is nothing to draw. */
     if (!first || migd_sample_has(sample, MIGD_HAS_REMAINING))
@@ -211,7 +213,7 @@ migd_picture_free(MigdPicture *picture)
     g_free(picture);
 }
 
-/* ---- looking at a time ----------------------------------------------------------------------- */
+/* ---- looking at a time --------------------------------------------------------------------- */
 
 /* Index of the last point at or before `t_us`, or -1. */
 static gint64

@@ -15,8 +15,7 @@
 
 #define DECISION_LEAD 12 /* columns before the text of a decision */
 
-/* ---- a profile by name or file ------------------------------------------------------------------
- */
+/* ---- a profile by name or file ------------------------------------------------------------- */
 
 static char *
 profile_path(const char *name)
@@ -84,8 +83,7 @@ read_profile(const char *name, MigdProfile *ret_profile, GError **error)
     return TRUE;
 }
 
-/* ---- the comparison
- * ------------------------------------------------------------------------------ */
+/* ---- the comparison ------------------------------------------------------------------------ */
 
 typedef struct {
     const MigdCli *cli;
@@ -161,8 +159,7 @@ on_decision(const MigdDecision *decision, const MigdDecision *recorded, gpointer
     migd_json_append(report->decisions, object);
 }
 
-/* ---- output
- * --------------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------- */
 
 static void
 print_text(const MigdCli *cli, const Report *report, guint differences)

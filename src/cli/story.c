@@ -123,6 +123,8 @@ migd_story_forecast(const MigdPicture *picture, const MigdStyle *style)
     decision = &g_array_index(picture->marks, MigdPictureMark, picture->marks->len - 1).decision;
     if (decision->time_us_left.high == 0)
         return NULL;
+    if (decision->time_us_left.mid == MIGD_NEVER)
+        return g_strdup("forecast: does not end as things stand");
     g_autofree char *left = range_text(&decision->time_us_left, style);
     g_autofree char *pause = range_text(&decision->pause_us, style);
     g_autofree char *wait = range_text(&decision->wait_time_us, style);
@@ -132,8 +134,7 @@ migd_story_forecast(const MigdPicture *picture, const MigdStyle *style)
                            wait);
 }
 
-/* ---- what came of a decision ------------------------------------------------------------------
- */
+/* ---- what came of a decision --------------------------------------------------------------- */
 
 /* The last pass that ended by `t_us`; NULL = none. */
 static const MigdPicturePass *
@@ -169,7 +170,7 @@ append_change(GString *out, const MigdPicture *picture, guint index, const MigdS
     const MigdPicturePass *after = pass_before(picture, next_action_us(picture, index));
 
     if (after == NULL || after->end_us <= mark->t_us) {
-        if (picture->trace->finished)
+        if (g_strcmp0(picture->trace->finish.result, "succeeded") == 0)
             g_string_append(out, " No further pass was needed.");
         return;
     }
@@ -208,8 +209,7 @@ migd_story_effect(const MigdPicture *picture, guint index, const MigdStyle *styl
     return g_string_free(out, FALSE);
 }
 
-/* ---- the list ---------------------------------------------------------------------------------
- */
+/* ---- the list ------------------------------------------------------------------------------ */
 
 static void
 append_wrapped(GPtrArray *lines, const MigdStyle *style, const char *lead, MigdInk lead_ink,

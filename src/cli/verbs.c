@@ -50,8 +50,7 @@ static const struct {
     {MIGD_TAKES_CHART, "--chart", "Show the picture too"},
 };
 
-/* ---- finding ----------------------------------------------------------------------------------
- */
+/* ---- finding ------------------------------------------------------------------------------- */
 
 /* Levenshtein distance; words here are short. */
 static guint
@@ -130,8 +129,7 @@ migd_verb_check(const MigdVerb *verb, guint n_arguments, guint given, GError **e
     return TRUE;
 }
 
-/* ---- help -------------------------------------------------------------------------------------
- */
+/* ---- help ---------------------------------------------------------------------------------- */
 
 static void
 append_options(GString *out, guint takes)

@@ -32,7 +32,7 @@ char *migd_verb_help(const MigdVerb *verb);
 gboolean migd_parse_arguments(char **argv, MigdCli *cli, const MigdVerb **ret_verb,
                               char ***ret_arguments, char **ret_text, GError **error);
 
-/* ---- the verbs ------------------------------------------------------------------------------- */
+/* ---- the verbs ----------------------------------------------------------------------------- */
 
 MigdExit migd_verb_list(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_status(MigdCli *cli, char **arguments, GError **error);

@@ -48,8 +48,7 @@ watch_clear(Watch *watch)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Watch, watch_clear)
 
-/* ---- what is shown
- * ------------------------------------------------------------------------------- */
+/* ---- what is shown ------------------------------------------------------------------------- */
 
 static void
 print_chart(const MigdCli *cli, const MigdPicture *picture)
@@ -154,8 +153,7 @@ tell(Watch *watch, const MigdPicture *picture)
     }
 }
 
-/* ---- what happens
- * ---------------------------------------------------------------------------------- */
+/* ---- what happens -------------------------------------------------------------------------- */
 
 static void
 refresh(Watch *watch)

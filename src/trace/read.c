@@ -108,7 +108,7 @@ read_fields(const MigdJson *object, void *base, const MigdTraceField *fields, GE
     return TRUE;
 }
 
-/* ---- nested values --------------------------------------------------------------------------- */
+/* ---- nested values ------------------------------------------------------------------------- */
 
 static gboolean
 read_profile(const MigdJson *line, MigdProfile *ret, GError **error)
@@ -213,7 +213,7 @@ read_knob_mask(const MigdJson *line, const char *key, guint32 *ret, GError **err
     return TRUE;
 }
 
-/* ---- lines ----------------------------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------------------------- */
 
 static gboolean
 read_start(const MigdJson *line, MigdTrace *trace, MigdTraceEntry *entry, GError **error)

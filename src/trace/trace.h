@@ -52,9 +52,7 @@ typedef struct {
 void migd_trace_finish_clear(MigdTraceFinish *finish);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MigdTraceFinish, migd_trace_finish_clear)
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 typedef struct MigdTraceWriter MigdTraceWriter;
 
@@ -86,9 +84,7 @@ gboolean migd_trace_write_profile(MigdTraceWriter *writer, gint64 time_us,
 gboolean
 migd_trace_write_finish(MigdTraceWriter *writer, const MigdTraceFinish *finish, GError **error);
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 typedef enum {
     MIGD_TRACE_START,

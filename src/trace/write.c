@@ -114,7 +114,7 @@ write_line(MigdTraceWriter *writer, const MigdJson *line, GError **error)
     return fail(writer, code, "write", error);
 }
 
-/* ---- values ---------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------- */
 
 static MigdJson *
 line_new(const char *kind, gint64 time_us)
@@ -239,7 +239,7 @@ knob_mask_to_json(guint32 mask)
     return names;
 }
 
-/* ---- lines ----------------------------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------------------------- */
 
 gboolean
 migd_trace_write_start(MigdTraceWriter *writer, const MigdTraceStart *start, GError **error)

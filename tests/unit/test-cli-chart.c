@@ -32,8 +32,7 @@ cut(MigdTrace *trace, guint entries)
     trace->finished = FALSE;
 }
 
-/* ---- golden files ------------------------------------------------------------------------------
- */
+/* ---- golden files -------------------------------------------------------------------------- */
 
 /* Up to the list of decisions, which has no empty line in it. */
 static char *
@@ -151,8 +150,7 @@ test_fits_screen(void)
     }
 }
 
-/* ---- the picture
- * --------------------------------------------------------------------------------- */
+/* ---- the picture --------------------------------------------------------------------------- */
 
 static void
 test_picture(void)
@@ -204,8 +202,28 @@ test_early_sync(void)
     g_assert_cmpfloat((double)last->dirty_bps * seconds, <, (double)last->left_bytes / 2);
 }
 
-/* ---- the story
- * ------------------------------------------------------------------------------------ */
+/* A sync that nobody saw (the daemon was restarted): no pass is made up of two. */
+static void
+test_missed_sync(void)
+{
+    g_autoptr(MigdTrace) trace = read_data("plateau.jsonl");
+    g_autoptr(MigdPicture) whole = migd_picture_new(trace);
+
+    for (guint i = 0; i < trace->entries->len; i++) {
+        MigdTraceEntry *entry = &g_array_index(trace->entries, MigdTraceEntry, i);
+        if (entry->kind == MIGD_TRACE_SAMPLE && migd_sample_has(&entry->sample, MIGD_HAS_SYNC) &&
+            entry->sample.pass == 3)
+            entry->sample.has &= ~(guint32)MIGD_HAS_SYNC;
+    }
+    g_autoptr(MigdPicture) picture = migd_picture_new(trace);
+    g_assert_cmpuint(picture->passes->len, ==, whole->passes->len - 2);
+    for (guint i = 0; i < picture->passes->len; i++) {
+        guint64 number = g_array_index(picture->passes, MigdPicturePass, i).number;
+        g_assert_true(number != 2 && number != 3);
+    }
+}
+
+/* ---- the story ----------------------------------------------------------------------------- */
 
 static guint
 count_of(const char *text, const char *what)
@@ -310,8 +328,7 @@ test_story_lines(void)
     }
 }
 
-/* ---- JSON
- * ----------------------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------------------- */
 
 static void
 test_json(void)
@@ -360,6 +377,7 @@ main(int argc, char **argv)
     g_test_add_func("/cli/chart/fits-screen", test_fits_screen);
     g_test_add_func("/cli/picture/measures", test_picture);
     g_test_add_func("/cli/picture/early-sync", test_early_sync);
+    g_test_add_func("/cli/picture/missed-sync", test_missed_sync);
     g_test_add_func("/cli/story/effects", test_story_effects);
     g_test_add_func("/cli/story/observe", test_story_observe);
     g_test_add_func("/cli/story/hostile-names", test_story_hostile_names);

@@ -36,8 +36,7 @@ parse(const char *line, Parsed *parsed, GError **error)
                                 &parsed->text, error);
 }
 
-/* ---- understood
- * ------------------------------------------------------------------------------------ */
+/* ---- understood ---------------------------------------------------------------------------- */
 
 static void
 test_understood(void)
@@ -103,8 +102,7 @@ test_values(void)
     g_assert_true(bare.cli.legend);
 }
 
-/* ---- refused
- * --------------------------------------------------------------------------------------- */
+/* ---- refused ------------------------------------------------------------------------------- */
 
 static void
 test_refused(void)
@@ -146,8 +144,7 @@ test_refused(void)
     }
 }
 
-/* ---- help
- * ------------------------------------------------------------------------------------------- */
+/* ---- help ---------------------------------------------------------------------------------- */
 
 static void
 assert_help_fits(const char *text)
@@ -188,8 +185,7 @@ test_help(void)
     g_assert_cmpstr(version.text, ==, "migrationctl " MIGD_VERSION "\n");
 }
 
-/* ---- exit codes
- * --------------------------------------------------------------------------------------- */
+/* ---- exit codes ---------------------------------------------------------------------------- */
 
 static void
 check_exit(GQuark domain, gint code, MigdExit expected)

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- values with every field set ------------------------------------------------------------- */
+/* ---- values with every field set ----------------------------------------------------------- */
 
 /* Different for each row, and at the ends of the range for some. */
 static guint64
@@ -156,7 +156,7 @@ assert_same_decision(const MigdDecision *a, const MigdDecision *b)
     g_assert_cmpstr(migd_trace_decision_diff(a, b), ==, NULL);
 }
 
-/* ---- there and back -------------------------------------------------------------------------- */
+/* ---- there and back ------------------------------------------------------------------------ */
 
 static const MigdTraceEntry *
 entry_at(const MigdTrace *trace, guint index, MigdTraceKind kind)
@@ -272,8 +272,7 @@ test_writer_open(void)
     fixture_remove(path);
 }
 
-/* ---- cut and growing files --------------------------------------------------------------------
- */
+/* ---- cut and growing files ----------------------------------------------------------------- */
 
 static void
 append_text(const char *path, const char *text)
@@ -379,8 +378,7 @@ test_disk_full(void)
     fixture_remove(path);
 }
 
-/* ---- what is refused ----------------------------------------------------------------------------
- */
+/* ---- what is refused ----------------------------------------------------------------------- */
 
 #define LINE(kind, rest) "{\"v\":1,\"t_us\":1,\"kind\":\"" kind "\"" rest "}\n"
 #define ACTION_REST(number) ",\"action\":\"wait\",\"argument\":" number ",\"trigger_pct\":1"
@@ -510,8 +508,7 @@ test_bad_files(void)
     fixture_remove(path);
 }
 
-/* ---- replay
- * --------------------------------------------------------------------------------------- */
+/* ---- replay -------------------------------------------------------------------------------- */
 
 typedef struct {
     guint called, without_decision, without_record, differing;
