@@ -45,16 +45,19 @@ class CtlError(Exception):
 
 
 class Bus:
-    """The bus and, once started, the daemon. The directories survive a restart of the daemon, as on a host."""
+    """The bus and, once started, the daemon. The directories survive a restart of the daemon, as on a host. `within`
+    goes before each command, e.g. to run it on a test host; `socket` is the bus's, if not one in our own directory."""
 
-    def __init__(self):
+    def __init__(self, within: tuple[str, ...] = (), socket: str = ""):
+        self.within = within
         self.directory = tempfile.mkdtemp(prefix="migd-bus-")
         self.qmp_dir = f"{self.directory}/qmp"
         self.state_dir = f"{self.directory}/state"
         self.config = f"{self.directory}/migrationd.conf"
         self.profile_dir = f"{self.directory}/profiles.d"
         self.log = f"{self.directory}/migrationd.log"
-        self.address = f"unix:path={self.directory}/bus.sock"
+        self.socket = socket or f"{self.directory}/bus.sock"
+        self.address = f"unix:path={self.socket}"
         self.daemon: subprocess.Popen | None = None
         self._bus: subprocess.Popen | None = None
         self._connection: Gio.DBusConnection | None = None
@@ -74,7 +77,7 @@ class Bus:
         for profile in (paths.SOURCE / "conf/profiles.d").glob("*.conf"):
             shutil.copy(profile, self.profile_dir)
         config = Path(f"{self.directory}/bus.conf")
-        config.write_text(BUS_CONFIG.format(socket=f"{self.directory}/bus.sock"))
+        config.write_text(BUS_CONFIG.format(socket=self.socket))
         self._bus = spawn(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"],
                           stderr=subprocess.DEVNULL)
 
@@ -109,7 +112,7 @@ class Bus:
     def start_daemon(self, *arguments: str, environment: dict | None = None):
         """Starts migrationd and waits until it owns its name."""
         self.connection()
-        command = [paths.migrationd(), f"--bus={self.address}", f"--qmp-dir={self.qmp_dir}",
+        command = [*self.within, paths.migrationd(), f"--bus={self.address}", f"--qmp-dir={self.qmp_dir}",
                    f"--state-dir={self.state_dir}", f"--config={self.config}",
                    f"--profile-dir={self.profile_dir}", *arguments]
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
@@ -151,13 +154,16 @@ class Bus:
     def trace(self, migration: str) -> str:
         return f"{self.state_dir}/traces/{migration}.jsonl"
 
+    def _ctl(self, arguments: tuple[str, ...]) -> list[str]:
+        return [*self.within, paths.migrationctl(), f"--bus={self.address}", *arguments]
+
     def popen(self, *arguments: str, **options) -> subprocess.Popen:
-        return subprocess.Popen([paths.migrationctl(), f"--bus={self.address}", *arguments], **options)
+        return subprocess.Popen(self._ctl(arguments), **options)
 
     def text(self, *arguments: str, timeout: float = 120) -> str:
         """What migrationctl prints. Raises CtlError when it fails."""
-        done = subprocess.run([paths.migrationctl(), f"--bus={self.address}", *arguments], text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(self._ctl(arguments), text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=timeout, check=False)
         if done.returncode:
             raise CtlError(arguments, done.returncode, done.stderr or done.stdout)
         return done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import paths
 from .guest import Console, Verdict, verify_arrival
-from .process import spawn
+from .process import favour, spawn
 from .qmp import Qmp, QmpLost
 from .tap import Tap
 
@@ -55,6 +55,7 @@ class Qemu:
             args += ["-incoming", incoming]
         with open(self.stderr_path, "wb") as stderr:
             self.process = spawn([*args, *extra], stdout=stderr, stderr=stderr)
+        favour(self.process)  # the guest never catches up: what else runs here must not slow it
         try:
             self.qmp = Qmp(self.sockets[0])
         except QmpLost as e:

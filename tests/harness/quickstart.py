@@ -24,8 +24,10 @@ def say(text: str = ""):
 
 def show_pass(info: dict):
     ram = info["ram"]
-    say(f"   pass {ram['dirty-sync-count'] - 1:2}: {ram['remaining'] / MIB:5.1f} MiB left, "
-        f"{ram['transferred'] / MIB:5.0f} MiB sent, {info['total-time'] / 1000:5.1f} s")
+    ended = ram["dirty-sync-count"] - 1
+    if ended:
+        say(f"   pass {ended:2}: {ram['remaining'] / MIB:5.1f} MiB left, "
+            f"{ram['transferred'] / MIB:5.0f} MiB sent, {info['total-time'] / 1000:5.1f} s")
 
 
 def new_pair(stack: ExitStack, bus: Bus) -> Pair:
@@ -52,10 +54,11 @@ def try_migrationd(pair: Pair, bus: Bus) -> Outcome:
     outcome = run_migrationd(pair, MIGRATIOND_S, bus)
     if not outcome.migration:
         raise RuntimeError(f"{outcome.note}\n{bus.log_text()}")
-    for verb in (["watch", outcome.migration, "--once"], ["explain", outcome.migration]):
-        say()
-        say(f"$ migrationctl {' '.join(verb)}")
-        say(bus.text(*verb).rstrip())
+    picture = bus.text("watch", outcome.migration, "--once").rstrip()
+    say(picture.rpartition("\n\n")[0])  # without its list of decisions: explain says more about them
+    say()
+    say(f"$ migrationctl explain {outcome.migration}")
+    say(bus.text("explain", outcome.migration).rstrip())
     return outcome
 
 

@@ -9,6 +9,7 @@ from harness.pair import MIB, Pair
 
 PAGES_AT = 0x800000  # tests/guest/memory.c
 TABLE_AT = 0x200000
+BATCH = 16  # pages, tests/guest/memory.h
 WS_MIB, TOUCH_MIB = 32, 16
 
 
@@ -43,14 +44,15 @@ def damage_is_found():
             write_memory(pair.destination, pair.directory, address, b"\1\2\3\4")
             verdict = pair.verify_destination()
             same(verdict.wrong, number, f"wrong pages after damage {where}")
-        # A page and its place in the table that are both of an earlier time agree with each other.
-        page = PAGES_AT + (WS_MIB + 1) * MIB
-        stale = (page - 1).to_bytes(4, "little")
-        write_memory(pair.destination, pair.directory, TABLE_AT + (page - PAGES_AT) // PAGE * 4, stale)
-        write_memory(pair.destination, pair.directory, page, stale)
+        # Pages and their place in the table that are both of an earlier time agree with each other.
+        batch = PAGES_AT + (WS_MIB + 1) * MIB
+        stale = (batch - 1).to_bytes(4, "little")
+        for address in [TABLE_AT + (batch - PAGES_AT) // (BATCH * PAGE) * 4,
+                        *range(batch, batch + BATCH * PAGE, PAGE)]:
+            write_memory(pair.destination, pair.directory, address, stale)
         before = pair.destination.console.last
         pair.destination.console.wait(lambda c: c.last.sweeps >= before.sweeps + 3, 30, "sweep")
-        check(pair.destination.console.last.lost > before.lost, "stale page with stale table not found")
+        check(pair.destination.console.last.lost > before.lost, "stale pages with a stale table are not found")
 
 
 def rate_and_phases_are_kept():
