@@ -68,6 +68,14 @@ class Fake(Bus):
             raise
         return self
 
+    def __exit__(self, kind=None, *rest):
+        """Every test also tests that the daemon ends well, with nothing lost (under LeakSanitizer)."""
+        lives = self.daemon is not None and self.daemon.poll() is None
+        status = self.stop_daemon() if lives else 0
+        log = self.log_text() if status else ""
+        super().__exit__(kind, *rest)
+        check(kind is not None or status == 0, f"the daemon ended with status {status}: {log[-4000:]}")
+
     def launch(self):
         self.start_daemon("--backend=fake", f"--fake-dir={self.fake_dir}", *self._arguments,
                           environment=self._environment)
