@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Puts the plots and the lanes under each other on one axis of time. Every series is asked of the
- * picture at the times of the columns; nothing is drawn that was not seen.
+ * Puts the plots and the lanes (lanes.c) under each other on one axis of time. Every series is
+ * asked of the picture at the times of the columns; nothing is drawn that was not seen.
  */
 #include "cli/chart.h"
 
@@ -10,30 +10,17 @@
 #include "base/checked.h"
 #include "cli/axis.h"
 #include "cli/canvas.h"
+#include "cli/lanes.h"
 #include "cli/story.h"
 
-#define LABEL_WIDTH 10 /* columns left of the axis */
 #define MIN_COLUMNS 40
 #define MIN_WINDOW_US 200e3 /* a rate over less says more about buffers than about the link */
-
-typedef struct {
-    const MigdPicture *picture;
-    const MigdStyle *style;
-    guint width;    /* columns of the plots */
-    double span_us; /* that they show */
-} Chart;
-
-static double
-column_time(const Chart *chart, double column)
-{
-    return column / chart->width * chart->span_us;
-}
 
 /* ---- series -------------------------------------------------------------------------------- */
 
 /* The most that was left within each dot column, so that a short peak shows. */
 static double *
-left_series(const Chart *chart, const MigdAxis *axis)
+left_series(const MigdChart *chart, const MigdAxis *axis)
 {
     const GArray *points = chart->picture->points;
     guint n = chart->width * MIGD_CANVAS_DOTS;
@@ -41,8 +28,8 @@ left_series(const Chart *chart, const MigdAxis *axis)
     guint next = 0;
 
     for (guint x = 0; x < n; x++) {
-        double from = column_time(chart, (double)x / MIGD_CANVAS_DOTS);
-        double to = column_time(chart, (double)(x + 1) / MIGD_CANVAS_DOTS);
+        double from = migd_chart_time(chart, (double)x / MIGD_CANVAS_DOTS);
+        double to = migd_chart_time(chart, (double)(x + 1) / MIGD_CANVAS_DOTS);
         double end = MIN(to, (double)chart->picture->end_us);
         double most = MAX(migd_picture_left_at(chart->picture, from),
                           migd_picture_left_at(chart->picture, end));
@@ -59,7 +46,7 @@ left_series(const Chart *chart, const MigdAxis *axis)
 }
 
 static double
-fit_at(const Chart *chart, double t_us)
+fit_at(const MigdChart *chart, double t_us)
 {
     const MigdPicturePoint *point = migd_picture_at(chart->picture, t_us);
     const MigdPicturePass *pass = migd_picture_pass_at(chart->picture, t_us);
@@ -71,23 +58,23 @@ fit_at(const Chart *chart, double t_us)
 }
 
 static double *
-fit_series(const Chart *chart, const MigdAxis *axis)
+fit_series(const MigdChart *chart, const MigdAxis *axis)
 {
     double *heights = g_new(double, chart->width);
 
     for (guint x = 0; x < chart->width; x++)
-        heights[x] = migd_axis_height(axis, fit_at(chart, column_time(chart, x + 0.5)));
+        heights[x] = migd_axis_height(axis, fit_at(chart, migd_chart_time(chart, x + 0.5)));
     return heights;
 }
 
 static double *
-dirty_series(const Chart *chart, const MigdAxis *axis)
+dirty_series(const MigdChart *chart, const MigdAxis *axis)
 {
     guint n = chart->width * MIGD_CANVAS_DOTS;
     double *heights = g_new(double, n);
 
     for (guint x = 0; x < n; x++) {
-        double t_us = column_time(chart, (x + 0.5) / MIGD_CANVAS_DOTS);
+        double t_us = migd_chart_time(chart, (x + 0.5) / MIGD_CANVAS_DOTS);
         const MigdPicturePass *pass = migd_picture_pass_at(chart->picture, t_us);
 
         heights[x] = pass != NULL && pass->number > 1
@@ -99,10 +86,10 @@ dirty_series(const Chart *chart, const MigdAxis *axis)
 
 /* Bytes/s on the wire around a column; NAN where nothing was seen. */
 static double
-link_at(const Chart *chart, guint column)
+link_at(const MigdChart *chart, guint column)
 {
     const MigdPicture *picture = chart->picture;
-    double middle = column_time(chart, column + 0.5);
+    double middle = migd_chart_time(chart, column + 0.5);
     double half = MAX(chart->span_us / chart->width, MIN_WINDOW_US) / 2;
     double first = picture->points->len > 0
                        ? (double)g_array_index(picture->points, MigdPicturePoint, 0).t_us
@@ -119,18 +106,7 @@ link_at(const Chart *chart, guint column)
 /* ---- pieces -------------------------------------------------------------------------------- */
 
 static void
-append_label(GString *out, const Chart *chart, const char *text, const char *axis)
-{
-    guint width = migd_width(text);
-
-    for (guint i = width; i < LABEL_WIDTH; i++)
-        g_string_append_c(out, ' ');
-    migd_paint(out, chart->style, MIGD_INK_DIM, text);
-    migd_paint(out, chart->style, MIGD_INK_DIM, axis);
-}
-
-static void
-append_plot(GString *out, const Chart *chart, const MigdCanvas *canvas, guint rows,
+append_plot(GString *out, const MigdChart *chart, const MigdCanvas *canvas, guint rows,
             const MigdAxis *axis, const char *suffix)
 {
     for (guint row = 0; row < rows; row++) {
@@ -139,10 +115,10 @@ append_plot(GString *out, const Chart *chart, const MigdCanvas *canvas, guint ro
         g_autofree char *label =
             labelled ? migd_axis_label(migd_axis_value(axis, height), suffix) : g_strdup("");
 
-        append_label(out, chart, label,
-                     chart->style->ascii ? labelled ? " +" : " |"
-                     : labelled          ? " ┤"
-                                         : " │");
+        migd_chart_append_label(out, chart, label,
+                                chart->style->ascii ? labelled ? " +" : " |"
+                                : labelled          ? " ┤"
+                                                    : " │");
         migd_canvas_append_row(canvas, row, out);
         g_string_append_c(out, '\n');
     }
@@ -150,7 +126,7 @@ append_plot(GString *out, const Chart *chart, const MigdCanvas *canvas, guint ro
 
 /* "TITLE   ⣿ area   ─ line", the samples of ink as drawn; keys that do not fit are left out. */
 static void
-append_key(GString *out, const Chart *chart, const char *title, const char *const keys[][2],
+append_key(GString *out, const MigdChart *chart, const char *title, const char *const keys[][2],
            const MigdInk *inks, guint n_keys)
 {
     guint used = migd_width(title);
@@ -170,7 +146,7 @@ append_key(GString *out, const Chart *chart, const char *title, const char *cons
 }
 
 static void
-append_left_plot(GString *out, const Chart *chart, guint rows)
+append_left_plot(GString *out, const MigdChart *chart, guint rows)
 {
     const MigdPicture *picture = chart->picture;
     static const MigdInk inks[] = {MIGD_INK_LEFT, MIGD_INK_FIT};
@@ -199,7 +175,7 @@ append_left_plot(GString *out, const Chart *chart, guint rows)
 }
 
 static void
-append_rate_plot(GString *out, const Chart *chart, guint rows)
+append_rate_plot(GString *out, const MigdChart *chart, guint rows)
 {
     const MigdPicture *picture = chart->picture;
     static const MigdInk inks[] = {MIGD_INK_DIRTY, MIGD_INK_LINK};
@@ -232,160 +208,6 @@ append_rate_plot(GString *out, const Chart *chart, guint rows)
     };
     append_key(out, chart, "rates", keys, inks, G_N_ELEMENTS(keys));
     append_plot(out, chart, canvas, rows, &axis, "/s");
-}
-
-/* ---- lanes --------------------------------------------------------------------------------- */
-
-/* A line of `width` cells to write into; each is one character. */
-typedef struct {
-    gunichar *cells;
-    guint width;
-} Lane;
-
-static void
-lane_write(Lane *lane, guint column, const char *text)
-{
-    for (; *text != '\0' && column < lane->width; column++, text = g_utf8_next_char(text))
-        lane->cells[column] = g_utf8_get_char(text);
-}
-
-/* TRUE when `width` cells from `column` on, and the one before them, are free. */
-static gboolean
-lane_free(const Lane *lane, guint column, guint width, gunichar blank)
-{
-    if (column + width > lane->width || (column > 0 && lane->cells[column - 1] != blank &&
-                                         g_unichar_isalnum(lane->cells[column - 1])))
-        return FALSE;
-    for (guint i = 0; i < width; i++)
-        if (lane->cells[column + i] != blank)
-            return FALSE;
-    return TRUE;
-}
-
-static void
-lane_init(Lane *lane, const Chart *chart, gunichar fill)
-{
-    lane->width = chart->width;
-    lane->cells = g_new(gunichar, chart->width);
-    for (guint i = 0; i < chart->width; i++)
-        lane->cells[i] = fill;
-}
-
-static void
-lane_append(GString *out, const Chart *chart, const Lane *lane, const char *label, const char *axis,
-            MigdInk ink)
-{
-    g_autofree char *text = g_ucs4_to_utf8(lane->cells, lane->width, NULL, NULL, NULL);
-
-    append_label(out, chart, label, axis);
-    g_strchomp(text);
-    migd_paint(out, chart->style, ink, text);
-    g_string_append_c(out, '\n');
-    g_free(lane->cells);
-}
-
-static guint
-column_of(const Chart *chart, gint64 t_us)
-{
-    double column = (double)t_us / chart->span_us * chart->width;
-
-    return (guint)CLAMP(column, 0, chart->width - 1.0);
-}
-
-static void
-append_time_lane(GString *out, const Chart *chart)
-{
-    gboolean ascii = chart->style->ascii;
-    gint64 step = migd_axis_time_step((gint64)chart->span_us, MAX(chart->width / 11, 2));
-    Lane ticks, labels;
-
-    lane_init(&ticks, chart, ascii ? '-' : 0x2500);
-    lane_init(&labels, chart, ' ');
-    for (gint64 t_us = 0; t_us <= (gint64)chart->span_us; t_us += step) {
-        guint column = column_of(chart, t_us);
-        g_autofree char *label = migd_axis_time_label(t_us, step);
-
-        ticks.cells[column] = ascii ? '+' : 0x252c;
-        if (lane_free(&labels, column, migd_width(label), ' '))
-            lane_write(&labels, column, label);
-    }
-    lane_append(out, chart, &ticks, "0", ascii ? " +" : " └", MIGD_INK_DIM);
-    lane_append(out, chart, &labels, "time", "  ", MIGD_INK_DIM);
-}
-
-/* A bar where a sync was, and the number of the pass after it, as far as there is room. */
-static void
-append_pass_lane(GString *out, const Chart *chart)
-{
-    const GArray *passes = chart->picture->passes;
-    gunichar bar = chart->style->ascii ? '|' : 0x2502;
-    Lane lane;
-
-    lane_init(&lane, chart, ' ');
-    for (guint i = 0; i <= passes->len && passes->len > 0; i++) {
-        const MigdPicturePass *pass =
-            &g_array_index(passes, MigdPicturePass, MIN(i, passes->len - 1));
-        gint64 sync_us = i < passes->len ? pass->begin_us : pass->end_us;
-        guint64 number = i < passes->len ? pass->number : pass->number + 1;
-        g_autofree char *label = g_strdup_printf("%" G_GUINT64_FORMAT, number);
-        guint column = column_of(chart, sync_us);
-
-        if (column > 0 && lane.cells[column - 1] != ' ')
-            continue;
-        lane.cells[column] = bar;
-        gint64 until_us = i < passes->len ? pass->end_us : chart->picture->end_us;
-        if (column + migd_width(label) < column_of(chart, until_us))
-            lane_write(&lane, column + 1, label);
-    }
-    lane_append(out, chart, &lane, "pass", "  ", MIGD_INK_PLAIN);
-}
-
-/* Eighths of a block, or tenths as digits, by the throttle in force; nothing at all if there never
- * was one. */
-static void
-append_throttle_lane(GString *out, const Chart *chart)
-{
-    guint32 most = 0;
-    Lane lane;
-
-    lane_init(&lane, chart, ' ');
-    for (guint x = 0; x < chart->width; x++) {
-        double t_us = column_time(chart, x + 0.5);
-        const MigdPicturePoint *point = migd_picture_at(chart->picture, t_us);
-        guint32 pct = point != NULL && t_us <= (double)chart->picture->end_us
-                          ? MIN(point->throttle_pct, 99)
-                          : 0;
-
-        most = MAX(most, pct);
-        if (pct > 0)
-            lane.cells[x] = chart->style->ascii ? '0' + pct / 10 : 0x2581 + pct * 8 / 100;
-    }
-    if (most == 0) {
-        g_free(lane.cells);
-        return;
-    }
-    lane_append(out, chart, &lane, "throttle", "  ", MIGD_INK_THROTTLE);
-}
-
-static void
-append_decision_lane(GString *out, const Chart *chart)
-{
-    const GArray *marks = chart->picture->marks;
-    Lane lane;
-
-    lane_init(&lane, chart, ' ');
-    for (guint i = 0; i < marks->len; i++) {
-        const MigdPictureMark *mark = &g_array_index(marks, MigdPictureMark, i);
-        g_autofree char *number = g_strdup_printf("%u", i + 1);
-        guint column = column_of(chart, mark->t_us);
-
-        /* Neighbours push each other to the right; what falls off the end is in the list below. */
-        while (column < chart->width && !lane_free(&lane, column, migd_width(number), ' '))
-            column++;
-        if (column < chart->width)
-            lane_write(&lane, column, number);
-    }
-    lane_append(out, chart, &lane, "decision", "  ", MIGD_INK_MARK);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -438,10 +260,10 @@ migd_chart_draw(GString *out, const MigdPicture *picture, const MigdStyle *style
                 MigdChartSize size)
 {
     guint columns = MAX(style->columns, MIN_COLUMNS);
-    Chart chart = {
+    MigdChart chart = {
         .picture = picture,
         .style = style,
-        .width = columns - LABEL_WIDTH - 2,
+        .width = columns - MIGD_CHART_LABEL_WIDTH - 2,
         .span_us = MAX((double)picture->end_us, 1),
     };
 
@@ -449,10 +271,10 @@ migd_chart_draw(GString *out, const MigdPicture *picture, const MigdStyle *style
     if (picture->points->len > 0) {
         append_left_plot(out, &chart, size.plot_rows);
         append_rate_plot(out, &chart, size.plot_rows);
-        append_time_lane(out, &chart);
-        append_pass_lane(out, &chart);
-        append_throttle_lane(out, &chart);
-        append_decision_lane(out, &chart);
+        migd_chart_append_time_lane(out, &chart);
+        migd_chart_append_pass_lane(out, &chart);
+        migd_chart_append_throttle_lane(out, &chart);
+        migd_chart_append_decision_lane(out, &chart);
         g_string_append_c(out, '\n');
     }
     migd_story_append(out, picture, style, /* effects= */ FALSE, size.legend_lines);
