@@ -14,6 +14,7 @@
 typedef struct {
     MigdCli *cli;
     GMainLoop *loop;
+    MigdExit exit;
 } Monitor;
 
 #define MAX_STANDARD_ARGUMENTS 3
@@ -112,9 +113,12 @@ on_signal(GDBusConnection *connection, const char *sender, const char *path, con
 static void
 on_daemon_gone(GDBusConnection *connection, const char *name, gpointer user_data)
 {
-    const Monitor *monitor = user_data;
+    Monitor *monitor = user_data;
 
-    if (monitor->cli->output == MIGD_OUTPUT_TEXT)
+    if (g_dbus_connection_is_closed(monitor->cli->connection)) {
+        monitor->exit = MIGD_EXIT_NO_DAEMON; /* the bus itself has gone */
+        g_main_loop_quit(monitor->loop);
+    } else if (monitor->cli->output == MIGD_OUTPUT_TEXT)
         migd_cli_print("-- migrationd has left the bus; waiting for it to come back --\n");
 }
 
@@ -150,5 +154,5 @@ migd_verb_monitor(MigdCli *cli, char **arguments, GError **error)
         g_bus_unwatch_name(vanish_watch);
     }
     g_dbus_connection_signal_unsubscribe(cli->connection, subscription);
-    return mode != NULL ? MIGD_EXIT_DONE : MIGD_EXIT_FAILED;
+    return mode != NULL ? monitor.exit : MIGD_EXIT_FAILED;
 }
