@@ -113,13 +113,20 @@ on_signal(GDBusConnection *connection, const char *sender, const char *path, con
 static void
 on_daemon_gone(GDBusConnection *connection, const char *name, gpointer user_data)
 {
+    const Monitor *monitor = user_data;
+
+    if (monitor->cli->output == MIGD_OUTPUT_TEXT)
+        migd_cli_print("-- migrationd has left the bus; waiting for it to come back --\n");
+}
+
+/* The bus itself has gone. */
+static void
+on_closed(GDBusConnection *connection, gboolean vanished, GError *error, gpointer user_data)
+{
     Monitor *monitor = user_data;
 
-    if (g_dbus_connection_is_closed(monitor->cli->connection)) {
-        monitor->exit = MIGD_EXIT_NO_DAEMON; /* the bus itself has gone */
-        g_main_loop_quit(monitor->loop);
-    } else if (monitor->cli->output == MIGD_OUTPUT_TEXT)
-        migd_cli_print("-- migrationd has left the bus; waiting for it to come back --\n");
+    monitor->exit = MIGD_EXIT_NO_DAEMON;
+    g_main_loop_quit(monitor->loop);
 }
 
 static gboolean
@@ -136,6 +143,7 @@ migd_verb_monitor(MigdCli *cli, char **arguments, GError **error)
     Monitor monitor = {.cli = cli, .loop = loop};
     g_autoptr(GVariant) mode = NULL;
     guint subscription, vanish_watch, interrupt, terminate;
+    gulong closed;
 
     if (!migd_cli_connect(cli, error))
         return MIGD_EXIT_FAILED;
@@ -146,11 +154,13 @@ migd_verb_monitor(MigdCli *cli, char **arguments, GError **error)
     mode = migd_cli_manager_property(cli, "Mode", error);
     if (mode != NULL) {
         vanish_watch = migd_cli_watch_daemon(cli, on_daemon_gone, &monitor);
+        closed = g_signal_connect(cli->connection, "closed", G_CALLBACK(on_closed), &monitor);
         interrupt = g_unix_signal_add(SIGINT, on_interrupt, &monitor);
         terminate = g_unix_signal_add(SIGTERM, on_interrupt, &monitor);
         g_main_loop_run(loop);
         g_source_remove(interrupt);
         g_source_remove(terminate);
+        g_signal_handler_disconnect(cli->connection, closed);
         g_bus_unwatch_name(vanish_watch);
     }
     g_dbus_connection_signal_unsubscribe(cli->connection, subscription);
