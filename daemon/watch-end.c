@@ -111,14 +111,15 @@ report_end(MigdWatch *watch)
         known ? results[status].problem : "the hypervisor does not say how it ended";
     const MigdDomainInfo *domain =
         watch->domain != NULL ? migd_watch_ops(watch)->info(watch->domain) : NULL;
+    g_autofree char *ours =
+        watch->action.action == MIGD_ACTION_ABORT ? migd_decision_explain(&watch->action) : NULL;
 
     if (status == MIGD_STATUS_FAILED && domain != NULL && domain->migration_error != NULL)
         problem = domain->migration_error;
     if (watch->problem != NULL)
         problem = watch->problem;
     else if (status == MIGD_STATUS_CANCELLED)
-        problem = watch->action.action == MIGD_ACTION_ABORT ? watch->info.decision_text
-                                                            : "cancelled by somebody else";
+        problem = ours != NULL ? ours : "cancelled by somebody else";
     migd_watch_finish(watch, result, problem);
 }
 
