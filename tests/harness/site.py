@@ -13,7 +13,7 @@ from .hosts import Host, Hosts
 from .stage import trace
 
 # It never ends by itself at 40 MiB/s within 300 ms.
-PLATEAU = "ws=64 rate=50"
+PLATEAU = "ws=64 rate=90"
 CONVERGING = "ws=64 rate=15 touch=32"
 CONFIG = """[Libvirt]
 Uri={uri}

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Post-copy needs the initiator's leave: with it migrationd switches when its forecast says so; without it it says why
+it cannot."""
+
+from harness.case import check, needs_kvm, run, same
+from harness.site import PLATEAU, Site, check_arrival, trace, wait_decision, wait_knobs
+
+WHY = "under TCG QEMU 7.2 forgets dirty pages, so that a plateau does not last"
+
+
+def with_leave_it_switches_by_forecast():
+    needs_kvm(WHY)
+    with Site() as site:
+        bus = site.start_daemon()
+        domain = site.start("vm", PLATEAU)
+        bus.wait_domain(domain.name)
+        process = domain.migrate("--postcopy")
+        migration = bus.wait_migration(domain.name, 30)
+        output, _ = process.communicate(timeout=90)
+        same(process.returncode, 0, f"exit status of virsh ({output.strip()})")
+        status = bus.wait_finished(migration, 15)
+        same(status["Result"], "succeeded", "result")
+        switch = [d for d in trace(bus, migration, "decision") if d["action"] == "post-copy"]
+        same([d["reason"] for d in switch], ["postcopy-cheapest"], "reasons to switch")
+        check(switch[0]["pass"] >= 2, "switched before a whole pass was seen")
+        check(0 < switch[0]["time_us_left_mid"] < 10_000_000, f"no forecast behind it: {switch[0]}")
+        seconds = (switch[0]["t_us"] - trace(bus, migration, "start")[0]["t_us"]) / 1e6
+        print(f"# switched in pass {switch[0]['pass']}, {seconds:.1f} s after it was found")
+        check_arrival(domain, bus.max_downtime_ms())
+
+
+def without_leave_it_says_that_it_cannot():
+    needs_kvm(WHY)
+    with Site() as site:
+        reference = site.knobs()
+        bus = site.start_daemon()
+        domain = site.start("vm", PLATEAU)
+        bus.wait_domain(domain.name)
+        process = domain.migrate()
+        migration = bus.wait_migration(domain.name, 30)
+        wait_decision(bus, migration, lambda d: d["reason"] == "nothing-allowed" or d["action"] == "abort", 60)
+        text = bus.status(migration)["LastDecision"] + bus.text("explain", migration)
+        for word in ("post-copy", "throttle"):
+            check(word in text, f"does not say that {word} is not possible: {text}")
+        if bus.status(migration)["State"] != "finished":
+            bus.text("cancel", migration)
+        process.communicate(timeout=30)
+        check(process.returncode != 0, "virsh does not report the end")
+        same(bus.wait_finished(migration, 15)["Result"], "canceled", "result")
+        domain.runs_on()
+        wait_knobs(domain, reference)
+
+
+run(with_leave_it_switches_by_forecast, without_leave_it_says_that_it_cannot)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Migrations that migrationd starts itself, peer to peer; and what it does when somebody else turns its knobs, or when it
+may not send monitor commands."""
+
+import time
+
+from harness.bus import CtlError
+from harness.case import check, needs_kvm, run, same
+from harness.site import PLATEAU, Site, check_arrival, trace, wait_knobs
+
+WHY = "under TCG QEMU 7.2 forgets dirty pages, so that a plateau does not last"
+FOREIGN_MS = 77
+
+
+def plateau_arrives_inside_the_limits():
+    needs_kvm(WHY)
+    with Site() as site:
+        bus = site.start_daemon()
+        domain = site.start("vm", PLATEAU)
+        same(bus.wait_domain("vm")["Backend"], "libvirt", "backend")
+        domain.listen(site.b)
+        report = bus.json("migrate", "vm", site.b.uri, "--wait")
+        same(report["Result"], "succeeded", "result")
+        status = bus.status(report["Id"])
+        same((status["Origin"], status["Destination"]), ("migrationd", site.b.uri), "origin, destination")
+        check_arrival(domain, bus.max_downtime_ms())
+
+
+def cancel_works_while_it_runs():
+    needs_kvm(WHY)
+    with Site() as site:
+        reference = site.knobs()
+        bus = site.start_daemon()
+        domain = site.start("vm", PLATEAU)
+        bus.wait_domain("vm")
+        domain.listen(site.b)
+        migration = bus.json("migrate", "vm", site.b.uri)["Id"]
+        domain.wait_pass(1)
+        bus.text("cancel", migration)
+        same(bus.wait_finished(migration, 15)["Result"], "canceled", "result")
+        domain.runs_on()
+        wait_knobs(domain, reference)
+
+
+def what_cannot_work_is_refused_or_fails():
+    with Site() as site:
+        bus = site.start_daemon()
+        domain = site.start("vm", "ws=8 rate=2")
+        bus.wait_domain("vm")
+        for destination in ("exec:true", "qemu+ssh://h/system;id", "nonsense"):
+            try:
+                bus.json("migrate", "vm", destination, "--wait")
+                raise AssertionError(f"{destination} was accepted")
+            except CtlError:
+                pass
+        site.b.stop_libvirtd()
+        try:
+            bus.json("migrate", "vm", site.b.uri, "--wait")
+            raise AssertionError("arrived where nobody is")
+        except CtlError as e:
+            same(e.code, 1, "exit status")
+        same(domain.state(), "running", "state")
+        domain.runs_on()
+
+
+def foreign_hand_is_left_its_knob():
+    needs_kvm(WHY)
+    with Site() as site:
+        bus = site.start_daemon()
+        domain = site.start("vm", PLATEAU, speed_mib=20)
+        bus.wait_domain("vm")
+        process = domain.migrate()
+        migration = bus.wait_migration("vm", 30)
+        domain.wait_pass(1)
+        site.a.virsh("migrate-setmaxdowntime", "vm", str(FOREIGN_MS))
+        end = time.monotonic() + 20
+        while bus.status(migration)["DowntimeLimit"] != FOREIGN_MS * 1000:
+            check(time.monotonic() < end, "the foreign limit is not noticed")
+            time.sleep(0.1)
+        domain.wait_pass(5)
+        same(site.a.virsh("migrate-getmaxdowntime", "vm"), str(FOREIGN_MS), "the limit that somebody else set")
+        bus.text("cancel", migration)
+        process.communicate(timeout=30)
+        same(bus.wait_finished(migration, 15)["Result"], "canceled", "result")
+
+
+def without_monitor_commands_nothing_is_tainted():
+    needs_kvm(WHY)
+    with Site() as site:
+        bus = site.start_daemon(monitor=False)
+        domain = site.start("vm", PLATEAU)
+        bus.wait_domain("vm")
+        process = domain.migrate("--auto-converge")
+        migration = bus.wait_migration("vm", 30)
+        domain.wait_pass(3)
+        same(bus.status(bus.wait_domain("vm")["Name"])["Tainted"], False, "Tainted")
+        check("custom-monitor" not in site.a.virsh("dominfo", "vm"), "tainted by a monitor command")
+        same([a["action"] for a in trace(bus, migration, "action") if "throttle" in a["action"]], [], "throttles")
+        bus.text("cancel", migration)
+        process.communicate(timeout=30)
+        same(bus.wait_finished(migration, 15)["Result"], "canceled", "result")
+        domain.runs_on()
+
+
+run(plateau_arrives_inside_the_limits, cancel_works_while_it_runs, what_cannot_work_is_refused_or_fails,
+    foreign_hand_is_left_its_knob, without_monitor_commands_nothing_is_tainted)
