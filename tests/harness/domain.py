@@ -68,12 +68,16 @@ class Domain:
         self.consoles[host] = Console(f"{host.directory}/run/guests/{self.name}")
         return self.consoles[host]
 
-    def start(self, host: Host):
-        """Boots it, transient, and waits for its first report."""
+    def start(self, host: Host, persistent: bool = False):
+        """Boots it and waits for its first report."""
         console = self.listen(host)
         path = host.directory / f"{self.name}.xml"
         path.write_text(self.xml)
-        host.virsh("create", str(path))
+        if persistent:
+            host.virsh("define", str(path))
+            host.virsh("start", self.name)
+        else:
+            host.virsh("create", str(path))
         self.host = host
         host.virsh("migrate-setspeed", self.name, str(self.speed_mib))
         console.wait(lambda c: c.last, 60, "first report")

@@ -79,11 +79,11 @@ class Site:
         bus.start_daemon(*arguments)
         return bus
 
-    def start(self, name: str, append: str, host: Host | None = None, **options) -> Domain:
+    def start(self, name: str, append: str, host: Host | None = None, persistent: bool = False, **options) -> Domain:
         """A guest that runs, on the first host unless said otherwise."""
         domain = Domain(self.hosts, name, append, **options)
         self.domains.append(domain)
-        domain.start(host or self.a)
+        domain.start(host or self.a, persistent)
         return domain
 
     def knobs(self, host: Host | None = None, speed_mib: int = 40) -> dict:

@@ -38,7 +38,8 @@ def tools_read_what_is_there():
         check(domain.uuid.replace("-", "_") in tree, f"the domain is not in busctl's tree: {tree}")
         text = output("gdbus", "call", "--address", bus.address, "--dest", MANAGER[0], "--object-path", MANAGER[1],
                       "--method", f"{MANAGER[2]}.GetDomain", "vm")
-        same(text.strip(), f"(objectpath '/org/migrationd1/domain/{domain.uuid.replace('-', '_')}',)", "gdbus GetDomain")
+        path = f"/org/migrationd1/domain/{domain.uuid.replace('-', '_')}"
+        same(text.strip(), f"(objectpath '{path}',)", "the domain by gdbus")
         same(follow(bus).split(":")[0], "vm", "the domain by follow.py")
 
 

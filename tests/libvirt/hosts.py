@@ -96,7 +96,7 @@ def ended_by(number: signal.Signals):
         process.wait(60)
     end = time.monotonic() + 30
     while (left := running(pids)) or os.path.exists(directory):
-        check(time.monotonic() < end, f"left after signal {number}: processes {left}, files {os.path.exists(directory)}")
+        check(time.monotonic() < end, f"left after signal {number}: processes {left}, or {directory}")
         time.sleep(0.05)
     same(machine(), before, "the machine afterwards")
 

@@ -21,13 +21,14 @@ def set_profile(bus: Bus, domain: str, profile: str, persistent: bool):
 def persistent_profile_travels():
     with Site() as site:
         buses = [site.start_daemon(host) for host in (site.a, site.b)]
-        domain = site.start("vm", CONVERGING)
+        domain = site.start("vm", CONVERGING, persistent=True)
         same(buses[0].wait_domain("vm")["Profile"], "default", "profile before")
         set_profile(buses[0], "vm", "gentle", persistent=True)
         same(buses[0].wait_domain("vm")["Profile"], "gentle", "profile at the source")
         check("gentle" in site.a.virsh("metadata", "vm", ELEMENT), "not in libvirt's metadata")
+        check("gentle" in site.a.virsh("dumpxml", "vm", "--inactive"), "not for the next start")
 
-        process = domain.migrate()
+        process = domain.migrate("--persistent")
         migration = buses[0].wait_migration("vm", 30)
         same(buses[0].status(migration)["Profile"], "gentle", "profile of the migration")
         output, _ = process.communicate(timeout=90)
