@@ -16,8 +16,7 @@ from .stage import trace
 PLATEAU = "ws=64 rate=90"
 CONVERGING = "ws=64 rate=15 touch=32"
 CONFIG = """[Libvirt]
-Uri={uri}
-AllowMonitorCommands={monitor}
+AllowMonitorCommands={}
 """
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -39,7 +38,8 @@ class Site:
         return self
 
     def _bus(self, host: Host) -> Bus:
-        (host.directory / "run/dbus").mkdir()
+        for name in ("dbus", "migrationd"):
+            (host.directory / "run" / name).mkdir()
         return self._stack.enter_context(Bus(tuple(host.within), f"{host.directory}/run/dbus/system_bus_socket"))
 
     def __exit__(self, kind, *_):
@@ -75,8 +75,8 @@ class Site:
         """On `host`, else on the first."""
         host = host or self.a
         bus = self.buses[host]
-        Path(bus.config).write_text(CONFIG.format(uri=host.uri, monitor="yes" if monitor else "no"))
-        bus.start_daemon(*arguments)
+        Path(bus.config).write_text(CONFIG.format("yes" if monitor else "no"))
+        bus.start_daemon(f"--libvirt-uri={host.uri}", *arguments)
         return bus
 
     def start(self, name: str, append: str, host: Host | None = None, persistent: bool = False, **options) -> Domain:
