@@ -25,7 +25,7 @@ def hopeless_migration_is_aborted_early():
         bus = site.start_daemon()
         domain = site.start("untouchable-1", PLATEAU)
         same(bus.wait_domain(domain.name)["Profile"], "nothing", "profile")
-        process = domain.migrate()
+        process = domain.migrate(p2p=False)
         migration = bus.wait_migration(domain.name, 30)
         output, _ = process.communicate(timeout=90)
         check(process.returncode != 0 and "cancel" in output, f"virsh does not report the cancel: {output}")

@@ -15,7 +15,7 @@ TIMES_SOONER = 3
 def virsh_migrate(domain: Domain, *options: str) -> float:
     """Seconds that the command took."""
     begin = time.monotonic()
-    process = domain.migrate(*options)
+    process = domain.migrate(*options, p2p=False)
     output, _ = process.communicate(timeout=150)
     same(process.returncode, 0, f"exit status of virsh ({output.strip()})")
     return time.monotonic() - begin
@@ -40,7 +40,7 @@ def auto_converge_is_steered():
         domain = site.start("vm", PLATEAU)
         bus.wait_domain(domain.name)
         begin = time.monotonic()
-        process = domain.migrate("--auto-converge")
+        process = domain.migrate("--auto-converge", p2p=False)
         migration = bus.wait_migration(domain.name, 30)
         found = bus.status(migration)
         check(found["Pass"] <= 1, f"found only in pass {found['Pass']}")
