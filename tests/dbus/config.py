@@ -40,7 +40,8 @@ def reload_of_garbage_keeps_the_old():
         Path(bus.config).write_text("")
         profile = f"{bus.profile_dir}/gentle.conf"
         Path(profile).write_text("[Profile]\nMaxThrottle=lots\n")
-        refused(ERROR + "InvalidArgument", profile + ":2", "MaxThrottle", reload=lambda: bus.call(ROOT, MANAGER, "Reload"))
+        refused(ERROR + "InvalidArgument", profile + ":2", "MaxThrottle",
+                reload=lambda: bus.call(ROOT, MANAGER, "Reload"))
         os.unlink(profile)
         bus.call(ROOT, MANAGER, "Reload")
         notify.wait("STATUS=0 migrations, 1 domain")

@@ -30,7 +30,8 @@ def options():
                                                             {"x": GLib.Variant("b", True)}))
         refused(INVALID, "x", list_migrations=lambda: bus.migrations(x=True))
         path = bus.migrate("easy")
-        refused(INVALID, "x", cancel=lambda: bus.call(path, MIGRATION, "Cancel", "(a{sv})", {"x": GLib.Variant("b", True)}))
+        refused(INVALID, "x", cancel=lambda: bus.call(path, MIGRATION, "Cancel", "(a{sv})",
+                                                      {"x": GLib.Variant("b", True)}))
         refused(INVALID, "profile", limits=lambda: bus.call(path, MIGRATION, "SetLimits", "(a{sv})",
                                                             {"profile": GLib.Variant("s", "gentle")}))
         same(bus.wait_end(path)[0], "succeeded", "result all the same")
@@ -102,7 +103,8 @@ def after_the_end():
 def the_hypervisor_refuses():
     with Fake(easy=EASY) as bus:
         own = str(uuid.uuid4())
-        refused(ERROR + "NotSupported", "connection refused", migrate=lambda: bus.migrate("easy", "unix:/nowhere", id=own))
+        refused(ERROR + "NotSupported", "connection refused",
+                migrate=lambda: bus.migrate("easy", "unix:/nowhere", id=own))
         path = bus.call(ROOT, MANAGER, "GetMigration", "(s)", own)[0]
         result, report = bus.wait_end(path)
         same((result, report["error"]), ("failed", "connection refused"), "result and error")
@@ -112,7 +114,8 @@ def the_hypervisor_refuses():
 def nothing_can_be_set():
     with Fake(easy=EASY) as bus:
         try:
-            bus.call(ROOT, "org.freedesktop.DBus.Properties", "Set", "(ssv)", MANAGER, "Mode", GLib.Variant("s", "observe"))
+            bus.call(ROOT, "org.freedesktop.DBus.Properties", "Set", "(ssv)", MANAGER, "Mode",
+                     GLib.Variant("s", "observe"))
         except Exception as e:
             check("InvalidArgs" in str(e) or "not writable" in str(e), f"Set: {e}")
         else:
