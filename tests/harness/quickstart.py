@@ -64,8 +64,9 @@ def try_migrationd(pair: Pair, bus: Bus) -> Outcome:
 
 def judge(outcome: Outcome, accel: str, plain: str, limit_ms: int) -> int:
     say()
-    say(f"3. The guest at the destination: silent for {outcome.gap_ms:.0f} ms, running; "
-        f"{outcome.wrong} pages wrong" + (f" ({outcome.note})" if outcome.note else ""))
+    memory = "memory unchecked" if outcome.wrong == "unchecked" else f"{outcome.wrong} pages wrong"
+    say(f"3. The guest at the destination: silent for {outcome.gap_ms:.0f} ms, running; {memory}"
+        + (f" ({outcome.note})" if outcome.note else ""))
     say(f"quickstart: accel={accel} plain={plain} migrationd={outcome.total_ms:.0f}ms "
         f"downtime={outcome.downtime_ms:.0f}ms limit={limit_ms}ms wrong-pages={outcome.wrong}")
     right = outcome.wrong == "0" or (outcome.wrong == "unchecked" and accel == "tcg")
