@@ -9,6 +9,8 @@
  */
 #include "daemon/backend.h"
 
+#include "daemon/options.h"
+
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -487,6 +489,7 @@ migd_backend_fake_new(const char *directory)
         .free = fake_backend_free,
         .start = fake_start,
         .info = fake_info,
+        .check_destination = migd_destination_check,
         .query = fake_query,
         .read_knobs = fake_read_knobs,
         .write_knobs = fake_write_knobs,

@@ -5,6 +5,7 @@
  */
 #include "daemon/backend.h"
 
+#include "daemon/options.h"
 #include "daemon/qmp-dir.h"
 #include "daemon/qmp-peer.h"
 #include "daemon/qmp-request.h"
@@ -66,6 +67,7 @@ static const MigdBackendOps qmp_ops = {
     .free = backend_free,
     .start = backend_start,
     .info = backend_info,
+    .check_destination = migd_destination_check,
     .query = migd_qmp_request_query,
     .read_knobs = migd_qmp_request_read_knobs,
     .write_knobs = migd_qmp_request_write_knobs,

@@ -16,3 +16,10 @@ migd_domain_state_to_string(MigdDomainState state)
 {
     return (guint)state < G_N_ELEMENTS(state_words) ? state_words[state] : "unknown";
 }
+
+void
+migd_backend_free(MigdBackend *backend)
+{
+    if (backend != NULL)
+        backend->ops->free(backend);
+}

@@ -37,13 +37,18 @@ typedef struct {
     const char *problem;         /* why UNRESPONSIVE or FAULTY, clean text; NULL otherwise */
     const char *migration_error; /* why the last migration failed, clean text; NULL = not known */
     MigdDomainState state;
-    guint64 memory_bytes; /* 0 = not known */
+    guint64 memory_bytes;   /* 0 = not known */
+    guint64 dirty_rate_bps; /* as last measured on request; 0 = never */
+    const char *profile; /* name that the domain carries with it, in its form only; NULL = none */
+    gboolean tainted;    /* its monitor was used past its owner (libvirt's custom-monitor) */
     guint32 supports; /* MIGD_KNOB_… that this hypervisor has (feature detection, not version) */
 } MigdDomainInfo;
 
 typedef enum {
-    MIGD_EVENT_STATUS, /* argument: MigdStatus */
-    MIGD_EVENT_PASS,   /* argument: dirty syncs so far; ask for a sample at once */
+    MIGD_EVENT_STATUS,   /* argument: MigdStatus */
+    MIGD_EVENT_PASS,     /* argument: dirty syncs so far; ask for a sample at once */
+    MIGD_EVENT_INCOMING, /* argument: MigdStatus of a migration that arrives here; its source has
+                            the samples and the knobs */
 } MigdEventKind;
 
 /* The daemon's side. Called on the main loop. */
@@ -56,7 +61,8 @@ typedef struct {
 } MigdBackendListener;
 
 typedef struct {
-    const char *destination;   /* "unix:/path" or "tcp:host:port", checked by the daemon */
+    const char *destination;   /* as check_destination() let it pass */
+    const char *migrate_uri;   /* libvirt: where the stream goes; NULL = chosen by it */
     gboolean allow_postcopy;   /* switch the capability on where it exists */
     gboolean allow_throttle;   /* switch auto-converge on, with a throttle that does nothing yet */
     guint64 downtime_limit_us; /* 0 = leave what is in force */
@@ -74,6 +80,14 @@ typedef void (*MigdDoneFunc)(const GError *error, gpointer user_data);
 /* `knobs` = the values in force; NULL with `error` set on failure. */
 typedef void (*MigdKnobsFunc)(const MigdKnobs *knobs, const GError *error, gpointer user_data);
 
+/* `rate_bps`: bytes/s that the guest dirties, 0 with `error` set. */
+typedef void (*MigdRateFunc)(guint64 rate_bps, const GError *error, gpointer user_data);
+
+typedef struct {
+    guint seconds;    /* how long to measure */
+    const char *mode; /* "page-sampling", "dirty-bitmap", "dirty-ring" */
+} MigdMeasureOptions;
+
 typedef struct {
     const char *name; /* "qmp", "fake", "libvirt" */
 
@@ -82,6 +96,8 @@ typedef struct {
     gboolean (*start)(MigdBackend *backend, const MigdBackendListener *listener, gpointer user_data,
                       GError **error);
     const MigdDomainInfo *(*info)(MigdDomain *domain);
+    /* Whether migrate() could take `destination` and `migrate_uri` (may be NULL); pure. */
+    gboolean (*check_destination)(const char *destination, const char *migrate_uri, GError **error);
     void (*query)(MigdDomain *domain, MigdSampleFunc callback, gpointer user_data);
     void (*read_knobs)(MigdDomain *domain, MigdKnobsFunc callback, gpointer user_data);
     /* Puts back the knobs named in `mask` to their value in `knobs`; capabilities only when no
@@ -96,6 +112,13 @@ typedef struct {
      * last seen. */
     void (*act)(MigdDomain *domain, const MigdDecision *decision, guint32 throttle_now_pct,
                 MigdDoneFunc callback, gpointer user_data);
+    /* Makes `profile` travel with the domain; NULL takes it away. `persistent`: for its next start
+     * as well. NULL function: not with this hypervisor. */
+    void (*set_profile)(MigdDomain *domain, const char *profile, gboolean persistent,
+                        MigdDoneFunc callback, gpointer user_data);
+    /* Only while no migration runs. NULL function: not with this hypervisor. */
+    void (*measure)(MigdDomain *domain, const MigdMeasureOptions *options, MigdRateFunc callback,
+                    gpointer user_data);
 } MigdBackendOps;
 
 /* First member of every backend's own struct, and of its domains: generic code finds the table by
@@ -109,9 +132,21 @@ struct MigdDomain {
     gpointer owner; /* for the daemon's use */
 };
 
+void migd_backend_free(MigdBackend *backend);
+
 /* Every `*.qmp` socket in `directory` is a domain; sockets may come and go. `command_timeout_ms`
  * bounds each command. */
 MigdBackend *migd_backend_qmp_new(const char *directory, guint command_timeout_ms);
 
 /* Domains described by *.scenario files in `directory`, migrated by src/sim in real time (1:1). */
 MigdBackend *migd_backend_fake_new(const char *directory);
+
+typedef struct {
+    const char *uri;        /* of libvirt, e.g. "qemu:///system" */
+    guint call_timeout_ms;  /* bounds each call */
+    gboolean allow_monitor; /* use the monitor for what libvirt has no call for; taints domains */
+    const char *hook_fifo;  /* where the hook of libvirt leaves its messages; NULL = nowhere */
+} MigdVirtOptions;
+
+/* The domains of a libvirt. It may come and go. */
+MigdBackend *migd_backend_virt_new(const MigdVirtOptions *options);

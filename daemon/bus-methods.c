@@ -158,7 +158,7 @@ find_profile(MigdBus *bus, const MigdManagedDomain *domain, const char *name, Mi
     const MigdConfig *config = migd_manager_config(bus->manager);
     const MigdProfile *profile = name != NULL
                                      ? migd_profiles_find(config->profiles, name)
-                                     : migd_config_choose(config, domain->uuid, domain->name, NULL);
+                                     : migd_manager_choose_profile(bus->manager, domain, NULL);
 
     if (profile == NULL) {
         g_auto(GStrv) names = migd_profiles_names(config->profiles);
@@ -197,12 +197,14 @@ read_request(MigdBus *bus, const MigdManagedDomain *domain, GVariant *options,
     MigdProfile scratch;
     const MigdOption rows[] = {{"id", "s", &request->id},
                                {"profile", "s", &profile_name},
+                               {"migrate-uri", "s", &request->migrate_uri},
                                {"postcopy", "b", &request->allow_postcopy}};
 
     /* Twice: which profile the single keys go on top of is an option, too. */
     migd_profile_init(&scratch);
-    return migd_destination_check(request->destination, error) &&
-           migd_options_read(options, rows, G_N_ELEMENTS(rows), &scratch, error) &&
+    return migd_options_read(options, rows, G_N_ELEMENTS(rows), &scratch, error) &&
+           domain->domain->backend->ops->check_destination(request->destination,
+                                                           request->migrate_uri, error) &&
            find_profile(bus, domain, profile_name, profile, error) &&
            migd_options_read(options, rows, G_N_ELEMENTS(rows), profile, error);
 }
@@ -264,10 +266,28 @@ set_mode(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
     g_dbus_method_invocation_return_value(invocation, NULL);
 }
 
-/* ---- Migration ------------------------------------------------------------------------------- */
+/* ---- Domain ---------------------------------------------------------------------------------- */
+
+/* The domain of the path that was called; NULL, and the call is answered, if it has left
+ * meanwhile. */
+static MigdManagedDomain *
+called_domain(MigdBus *bus, GDBusMethodInvocation *invocation)
+{
+    const char *path = g_dbus_method_invocation_get_object_path(invocation);
+    g_autofree char *uuid = g_str_has_prefix(path, MIGD_BUS_DOMAIN_PREFIX)
+                                ? g_strdup(path + strlen(MIGD_BUS_DOMAIN_PREFIX))
+                                : g_strdup("");
+    GError *error = NULL;
+    MigdManagedDomain *domain =
+        migd_manager_find_domain(bus->manager, g_strdelimit(uuid, "_", '-'), &error);
+
+    if (domain == NULL)
+        refuse(invocation, error);
+    return domain;
+}
 
 static void
-requested(const GError *error, gpointer user_data)
+done(const GError *error, gpointer user_data)
 {
     GDBusMethodInvocation *invocation = user_data;
 
@@ -276,6 +296,81 @@ requested(const GError *error, gpointer user_data)
     else
         g_dbus_method_invocation_return_value(invocation, NULL);
 }
+
+/* These two need the hypervisor's own job, which a migration holds for itself. */
+static gboolean
+is_idle(const MigdManagedDomain *domain, gboolean supported, GError **error)
+{
+    gboolean migrating = domain->watch != NULL && !migd_watch_is_finished(domain->watch);
+
+    if (!supported)
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+                    "not for domains of the backend %s", domain->domain->backend->ops->name);
+    else if (migrating)
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_MIGRATION_IN_PROGRESS, "%s is being migrated",
+                    domain->name);
+    return supported && !migrating;
+}
+
+static void
+set_profile(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 1);
+    MigdManagedDomain *domain = called_domain(bus, invocation);
+    const MigdBackendOps *ops = domain != NULL ? domain->domain->backend->ops : NULL;
+    gboolean persistent = FALSE;
+    const MigdOption rows[] = {{"persistent", "b", &persistent}};
+    const char *name;
+    GError *error = NULL;
+    MigdProfile profile;
+
+    if (domain == NULL)
+        return;
+    g_variant_get_child(parameters, 0, "&s", &name);
+    if (!migd_options_read(options, rows, G_N_ELEMENTS(rows), NULL, &error) ||
+        (name[0] != '\0' && !find_profile(bus, domain, name, &profile, &error)) ||
+        !is_idle(domain, ops->set_profile != NULL, &error))
+        refuse(invocation, error);
+    else
+        ops->set_profile(domain->domain, name[0] != '\0' ? name : NULL, persistent, done,
+                         invocation);
+}
+
+static void
+measured(guint64 rate_bps, const GError *error, gpointer user_data)
+{
+    GDBusMethodInvocation *invocation = user_data;
+    GVariantBuilder dict;
+
+    if (error != NULL) {
+        g_dbus_method_invocation_return_gerror(invocation, error);
+        return;
+    }
+    g_variant_builder_init(&dict, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(&dict, "{sv}", "DirtyRate", g_variant_new_uint64(rate_bps));
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(a{sv})", &dict));
+}
+
+static void
+measure_dirty_rate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 0);
+    MigdManagedDomain *domain = called_domain(bus, invocation);
+    const MigdBackendOps *ops = domain != NULL ? domain->domain->backend->ops : NULL;
+    MigdMeasureOptions what = {.seconds = 1, .mode = "page-sampling"};
+    const MigdOption rows[] = {{"seconds", "u", &what.seconds}, {"mode", "s", &what.mode}};
+    GError *error = NULL;
+
+    if (domain == NULL)
+        return;
+    if (!migd_options_read(options, rows, G_N_ELEMENTS(rows), NULL, &error) ||
+        !is_idle(domain, ops->measure != NULL, &error))
+        refuse(invocation, error);
+    else
+        ops->measure(domain->domain, &what, measured, invocation);
+}
+
+/* ---- Migration ------------------------------------------------------------------------------- */
 
 static void
 cancel(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
@@ -291,7 +386,7 @@ cancel(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
             invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
             "in post-copy the guest runs at the destination: only there it can go on");
     else
-        migd_watch_request(watch, MIGD_ACTION_ABORT, requested, invocation);
+        migd_watch_request(watch, MIGD_ACTION_ABORT, done, invocation);
 }
 
 static void
@@ -310,7 +405,7 @@ switch_to_postcopy(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *pa
             invocation, MIGD_ERROR, MIGD_ERROR_NOT_ALLOWED_BY_PROFILE,
             "profile %s does not allow post-copy", migd_watch_info(watch)->profile.name);
     else
-        migd_watch_request(watch, MIGD_ACTION_POSTCOPY, requested, invocation);
+        migd_watch_request(watch, MIGD_ACTION_POSTCOPY, done, invocation);
 }
 
 static void
@@ -377,6 +472,8 @@ static const struct {
     {MIGD_IFACE_MANAGER, "Migrate", migrate},
     {MIGD_IFACE_MANAGER, "Reload", reload},
     {MIGD_IFACE_MANAGER, "SetMode", set_mode},
+    {MIGD_IFACE_DOMAIN, "SetProfile", set_profile},
+    {MIGD_IFACE_DOMAIN, "MeasureDirtyRate", measure_dirty_rate},
     {MIGD_IFACE_MIGRATION, "Cancel", cancel},
     {MIGD_IFACE_MIGRATION, "SwitchToPostcopy", switch_to_postcopy},
     {MIGD_IFACE_MIGRATION, "SetLimits", set_limits},

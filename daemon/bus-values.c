@@ -50,8 +50,7 @@ migd_bus_domain_values(const MigdManagedDomain *domain)
     g_autofree char *migration =
         domain->watch != NULL ? migd_bus_migration_path(domain->watch) : g_strdup("/");
     const char *source;
-    const MigdProfile *profile = migd_config_choose(migd_manager_config(domain->manager),
-                                                    domain->uuid, domain->name, &source);
+    const MigdProfile *profile = migd_manager_choose_profile(domain->manager, domain, &source);
     Dict dict;
 
     g_variant_builder_init(&dict, G_VARIANT_TYPE_VARDICT);
@@ -63,6 +62,8 @@ migd_bus_domain_values(const MigdManagedDomain *domain)
     add_u64(&dict, "MemoryBytes", info->memory_bytes);
     add_string(&dict, "Profile", profile->name);
     add_string(&dict, "ProfileSource", source);
+    add_u64(&dict, "DirtyRate", info->dirty_rate_bps);
+    add(&dict, "Tainted", g_variant_new_boolean(info->tainted));
     add(&dict, "Migration", g_variant_new_object_path(migration));
     return g_variant_builder_end(&dict);
 }
@@ -75,7 +76,7 @@ add_identity(Dict *dict, const MigdWatchInfo *info)
     add_string(dict, "Id", info->id);
     add(dict, "Domain", g_variant_new_object_path(domain));
     add_string(dict, "DomainName", info->domain_name);
-    add_string(dict, "Direction", "outgoing");
+    add_string(dict, "Direction", info->incoming ? "incoming" : "outgoing");
     add_string(dict, "Origin", info->origin);
     add_string(dict, "Destination", info->destination);
     add_u64(dict, "StartTime", info->start_realtime_us);

@@ -324,7 +324,7 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, GError **error)
         .config_changed = on_config_changed,
     };
     g_autoptr(MigdBus) bus = g_new0(MigdBus, 1);
-    const char *const backends[] = {migd_manager_backend_name(manager), NULL};
+    g_autofree const char **backends = migd_manager_backend_names(manager);
 
     migd_dbus_register_errors();
     bus->connection = g_object_ref(connection);

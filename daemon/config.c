@@ -76,6 +76,31 @@ parse_timeout(const char *text, void *field, GError **error)
 }
 
 static gboolean
+parse_uri(const char *text, void *field, GError **error)
+{
+    if (strcmp(text, "none") != 0 && strstr(text, "://") == NULL) {
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+                    "\"%s\" is not one of: none, a URI like qemu:///system", text);
+        return FALSE;
+    }
+    return parse_text(text, field, error);
+}
+
+static gboolean
+parse_yes(const char *text, void *field, GError **error)
+{
+    gboolean yes = strcmp(text, "yes") == 0;
+
+    if (!yes && strcmp(text, "no") != 0) {
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "\"%s\" is not one of: yes, no",
+                    text);
+        return FALSE;
+    }
+    *(gboolean *)field = yes;
+    return TRUE;
+}
+
+static gboolean
 parse_level(const char *text, void *field, GError **error)
 {
     if (migd_log_level_from_string(text, field))
@@ -108,6 +133,9 @@ static const struct {
     {"Daemon", "DefaultProfile", parse_text, offsetof(MigdConfig, default_profile)},
     {"Qmp", "Directory", parse_directory, offsetof(MigdConfig, qmp_directory)},
     {"Qmp", "CommandTimeout", parse_timeout, offsetof(MigdConfig, command_timeout_ms)},
+    {"Libvirt", "Uri", parse_uri, offsetof(MigdConfig, libvirt_uri)},
+    {"Libvirt", "AllowMonitorCommands", parse_yes, offsetof(MigdConfig, allow_monitor)},
+    {"Libvirt", "CallTimeout", parse_timeout, offsetof(MigdConfig, call_timeout_ms)},
     {"Log", "Level", parse_level, offsetof(MigdConfig, log_level)},
     {"Trace", "Keep", parse_count, offsetof(MigdConfig, trace_keep)},
 };
@@ -211,6 +239,12 @@ apply_command_line(MigdConfig *config, const MigdConfigSource *source, GError **
     }
     if (source->qmp_directory != NULL)
         parse_text(source->qmp_directory, &config->qmp_directory, NULL);
+    if (source->libvirt_uri != NULL &&
+        !parse_uri(source->libvirt_uri, &config->libvirt_uri, &cause)) {
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "--libvirt-uri: %s",
+                    cause->message);
+        return FALSE;
+    }
     return TRUE;
 }
 
@@ -225,6 +259,8 @@ migd_config_read(const MigdConfigSource *source, GError **error)
     config->default_profile = g_strdup("default");
     config->qmp_directory = g_build_filename(source->runtime_directory, "qmp", NULL);
     config->command_timeout_ms = 5000;
+    config->libvirt_uri = g_strdup("qemu:///system");
+    config->call_timeout_ms = 5000;
     config->log_level = MIGD_LOG_INFO;
     config->trace_keep = 200;
     if (!read_files(config, main_file, /* must_exist= */ source->file != NULL, error) ||
@@ -255,6 +291,7 @@ migd_config_free(MigdConfig *config)
         return;
     g_free(config->default_profile);
     g_free(config->qmp_directory);
+    g_free(config->libvirt_uri);
     migd_profiles_free(config->profiles);
     g_free(config);
 }

@@ -18,6 +18,7 @@ typedef struct {
     char **profile_dirs;       /* NULL = those of the vendor and the admin, which may be missing */
     const char *mode;          /* NULL = as in the files */
     const char *qmp_directory; /* NULL = as in the files */
+    const char *libvirt_uri;   /* NULL = as in the files */
     const char *runtime_directory;
 } MigdConfigSource;
 
@@ -26,6 +27,9 @@ typedef struct {
     char *default_profile;
     char *qmp_directory;
     guint command_timeout_ms;
+    char *libvirt_uri; /* "none" = no libvirt */
+    gboolean allow_monitor;
+    guint call_timeout_ms; /* of libvirt */
     MigdLogLevel log_level;
     guint trace_keep;
     MigdProfiles *profiles;

@@ -20,8 +20,9 @@
 #define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h: systemd does not restart on it if told so */
 
 typedef struct {
-    char *bus, *state_dir, *backend, *fake_dir;
-    char *file, *mode, *qmp_dir;
+    char *bus, *state_dir, *fake_dir;
+    char *file, *mode, *qmp_dir, *libvirt_uri;
+    char **backends;
     char **profile_dirs;
     gboolean version;
 } Options;
@@ -39,8 +40,11 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
     const GOptionEntry entries[] = {
         {"bus", 0, 0, G_OPTION_ARG_STRING, &options->bus, "Message bus (default: system)",
          "system|session|ADDRESS"},
-        {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend,
-         "Where the domains come from (default: qmp)", "qmp|fake"},
+        {"backend", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->backends,
+         "Where the domains come from; may be given more than once (default: qmp and libvirt)",
+         "qmp|libvirt|fake"},
+        {"libvirt-uri", 0, 0, G_OPTION_ARG_STRING, &options->libvirt_uri,
+         "Instead of what is configured", "URI|none"},
         {"qmp-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->qmp_dir, "Directory of *.qmp sockets",
          "DIR"},
         {"fake-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->fake_dir,
@@ -76,7 +80,8 @@ options_clear(Options *options)
 {
     g_free(options->bus);
     g_free(options->state_dir);
-    g_free(options->backend);
+    g_strfreev(options->backends);
+    g_free(options->libvirt_uri);
     g_free(options->fake_dir);
     g_free(options->file);
     g_free(options->mode);
@@ -159,17 +164,55 @@ connect_bus(const char *which, GError **error)
 }
 
 static MigdBackend *
-make_backend(const Options *options, const MigdConfig *config, GError **error)
+make_virt(const MigdConfig *config, const char *runtime_directory)
 {
-    const char *name = options->backend != NULL ? options->backend : "qmp";
+    g_autofree char *hook_fifo = g_build_filename(runtime_directory, MIGD_HOOK_FIFO, NULL);
+    const MigdVirtOptions options = {.uri = config->libvirt_uri,
+                                     .call_timeout_ms = config->call_timeout_ms,
+                                     .allow_monitor = config->allow_monitor,
+                                     .hook_fifo = hook_fifo};
 
+    return migd_backend_virt_new(&options);
+}
+
+/* NULL with `error` set: no such backend. */
+static MigdBackend *
+make_backend(const char *name, const Options *options, const MigdConfig *config,
+             const char *runtime_directory, GError **error)
+{
     if (strcmp(name, "qmp") == 0)
         return migd_backend_qmp_new(config->qmp_directory, config->command_timeout_ms);
+    if (strcmp(name, "libvirt") == 0 && strcmp(config->libvirt_uri, "none") != 0)
+        return make_virt(config, runtime_directory);
     if (strcmp(name, "fake") == 0 && options->fake_dir != NULL)
         return migd_backend_fake_new(options->fake_dir);
-    g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
-                "--backend: \"%s\" is not one of: qmp, fake (with --fake-dir)", name);
+    g_set_error(
+        error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+        "--backend: \"%s\" is not one of: qmp, libvirt (unless its Uri is none), fake (with "
+        "--fake-dir)",
+        name);
     return NULL;
+}
+
+static GPtrArray *
+make_backends(const Options *options, const MigdConfig *config, const char *runtime_directory,
+              GError **error)
+{
+    char *defaults[] = {(char *)"qmp", (char *)"libvirt", NULL};
+    char **names = options->backends != NULL ? options->backends : defaults;
+    g_autoptr(GPtrArray) backends =
+        g_ptr_array_new_with_free_func((GDestroyNotify)migd_backend_free);
+
+    if (options->backends == NULL && strcmp(config->libvirt_uri, "none") == 0)
+        defaults[1] = NULL;
+    for (; *names != NULL; names++) {
+        MigdBackend *backend = make_backend(*names, options, config, runtime_directory, error);
+
+        if (backend == NULL)
+            return NULL;
+        g_ptr_array_add(backends, backend);
+    }
+    return g_steal_pointer(&backends);
 }
 
 static int
@@ -225,11 +268,13 @@ main(int argc, char **argv)
                                      .profile_dirs = options.profile_dirs,
                                      .mode = options.mode,
                                      .qmp_directory = options.qmp_dir,
+                                     .libvirt_uri = options.libvirt_uri,
                                      .runtime_directory =
                                          runtime != NULL ? runtime : MIGD_RUNTIME_DIR};
     MigdConfig *config = migd_config_read(&source, &error);
-    MigdBackend *backend = config != NULL ? make_backend(&options, config, &error) : NULL;
-    if (backend == NULL) {
+    GPtrArray *backends =
+        config != NULL ? make_backends(&options, config, source.runtime_directory, &error) : NULL;
+    if (backends == NULL) {
         migd_config_free(config);
         return fail(EXIT_CONFIG, notify, error);
     }
@@ -237,7 +282,7 @@ main(int argc, char **argv)
     if (options.state_dir != NULL)
         state = options.state_dir;
     g_autoptr(MigdManager) manager =
-        migd_manager_new(&source, config, backend, state != NULL ? state : MIGD_STATE_DIR, notify);
+        migd_manager_new(&source, config, backends, state != NULL ? state : MIGD_STATE_DIR, notify);
     g_autoptr(GDBusConnection) connection =
         connect_bus(options.bus != NULL ? options.bus : "system", &error);
     if (connection == NULL)

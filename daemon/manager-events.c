@@ -30,8 +30,7 @@ is_running(MigdStatus status)
 static void
 follow(MigdManager *manager, MigdManagedDomain *domain)
 {
-    const MigdProfile *profile =
-        migd_config_choose(manager->config, domain->uuid, domain->name, NULL);
+    const MigdProfile *profile = migd_manager_choose_profile(manager, domain, NULL);
     g_autofree char *id = g_uuid_string_random();
     MigdWatchSetup setup = {.id = id,
                             .domain_uuid = domain->uuid,
@@ -43,6 +42,30 @@ follow(MigdManager *manager, MigdManagedDomain *domain)
                             .trace_path = migd_traces_path(manager->trace_directory, id)};
 
     migd_watch_follow(migd_manager_add_watch(manager, domain, domain->domain, &setup));
+}
+
+/* One that arrives here, of a hypervisor that tells them apart. */
+static void
+receive(MigdManager *manager, MigdManagedDomain *domain, MigdStatus status)
+{
+    g_autofree char *id = g_uuid_string_random();
+    MigdWatchSetup setup = {.id = id,
+                            .domain_uuid = domain->uuid,
+                            .domain_name = domain->name,
+                            .origin = "external",
+                            .destination = "",
+                            .incoming = TRUE,
+                            .profile = migd_manager_choose_profile(manager, domain, NULL),
+                            .observe = manager->observe,
+                            .trace_path = g_strdup("")};
+
+    domain->incoming = !migd_status_is_end(status);
+    if (!migd_manager_is_migrating(domain) && is_running(status))
+        migd_watch_receive(migd_manager_add_watch(manager, domain, domain->domain, &setup));
+    else
+        g_free(setup.trace_path);
+    if (domain->watch != NULL && migd_watch_info(domain->watch)->incoming)
+        migd_watch_received(domain->watch, status, info_of(domain)->migration_error);
 }
 
 /* An incoming migration tells its status in the same words. Whatever a domain says while it waits
@@ -68,7 +91,13 @@ on_event(MigdDomain *hypervisor, MigdEventKind kind, guint64 argument, gpointer 
     MigdManagedDomain *domain = hypervisor->owner;
     MigdStatus status = (MigdStatus)argument;
 
-    if (manager->stopping || domain == NULL || is_about_way_in(domain, kind, status))
+    if (manager->stopping || domain == NULL)
+        return;
+    if (kind == MIGD_EVENT_INCOMING) {
+        receive(manager, domain, status);
+        return;
+    }
+    if (is_about_way_in(domain, kind, status))
         return;
     if (migd_manager_is_migrating(domain)) {
         migd_watch_event(domain->watch, kind, argument);
@@ -179,7 +208,7 @@ ask_for_open(MigdManager *manager, MigdManagedDomain *domain)
     domain->taking_up = TRUE;
     asked = g_new(Asked, 1);
     *asked = (Asked){manager, g_strdup(domain->uuid)};
-    manager->backend->ops->query(domain->domain, got_state, asked);
+    domain->domain->backend->ops->query(domain->domain, got_state, asked);
 }
 
 static void
@@ -303,5 +332,10 @@ migd_manager_start(MigdManager *manager, GError **error)
     static const MigdBackendListener listener = {on_added, on_changed, on_removed, on_event};
 
     read_left_open(manager);
-    return manager->backend->ops->start(manager->backend, &listener, manager, error);
+    for (guint i = 0; i < manager->backends->len; i++) {
+        MigdBackend *backend = manager->backends->pdata[i];
+        if (!backend->ops->start(backend, &listener, manager, error))
+            return FALSE;
+    }
+    return TRUE;
 }

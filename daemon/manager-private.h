@@ -14,7 +14,7 @@ struct MigdManager {
     const MigdConfigSource *source;
     MigdConfig *config;
     gboolean observe;
-    MigdBackend *backend;
+    GPtrArray *backends; /* of MigdBackend */
     MigdNotify *notify;
     char *trace_directory;
     const MigdManagerListener *listener;

@@ -24,10 +24,29 @@ migd_manager_observes(const MigdManager *manager)
     return manager->observe;
 }
 
-const char *
-migd_manager_backend_name(const MigdManager *manager)
+const char **
+migd_manager_backend_names(const MigdManager *manager)
 {
-    return manager->backend->ops->name;
+    const char **names = g_new0(const char *, manager->backends->len + 1);
+
+    for (guint i = 0; i < manager->backends->len; i++)
+        names[i] = ((MigdBackend *)manager->backends->pdata[i])->ops->name;
+    return names;
+}
+
+const MigdProfile *
+migd_manager_choose_profile(const MigdManager *manager, const MigdManagedDomain *domain,
+                            const char **ret_source)
+{
+    const MigdDomainInfo *info = domain->domain->backend->ops->info(domain->domain);
+    const MigdProfile *profile =
+        info->profile != NULL ? migd_profiles_find(manager->config->profiles, info->profile) : NULL;
+
+    if (profile == NULL) /* one of another host's profiles is none here */
+        return migd_config_choose(manager->config, domain->uuid, domain->name, ret_source);
+    if (ret_source != NULL)
+        *ret_source = "metadata";
+    return profile;
 }
 
 static gint
@@ -291,6 +310,7 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
                             .domain_name = domain->name,
                             .origin = "migrationd",
                             .destination = request->destination,
+                            .migrate_uri = request->migrate_uri,
                             .profile = request->profile,
                             .observe = manager->observe};
     MigdWatch *watch;
@@ -333,15 +353,20 @@ migd_manager_set_observe(MigdManager *manager, gboolean observe)
 static void
 take_config(MigdManager *manager, MigdConfig *config)
 {
-    gboolean same_sockets = strcmp(config->qmp_directory, manager->config->qmp_directory) == 0 &&
-                            config->command_timeout_ms == manager->config->command_timeout_ms;
+    const MigdConfig *old = manager->config;
+    gboolean same_backends = strcmp(config->qmp_directory, old->qmp_directory) == 0 &&
+                             config->command_timeout_ms == old->command_timeout_ms &&
+                             strcmp(config->libvirt_uri, old->libvirt_uri) == 0 &&
+                             config->allow_monitor == old->allow_monitor &&
+                             config->call_timeout_ms == old->call_timeout_ms;
 
     migd_config_free(manager->config);
     manager->config = config;
     migd_journal_set_level(config->log_level);
     migd_log(MIGD_LOG_NOTICE, &(MigdLogFields){.message_id = MIGD_MESSAGE_CONFIG},
              "configuration read again%s",
-             same_sockets ? "" : "; what changed in [Qmp] takes effect after a restart");
+             same_backends ? ""
+                           : "; what changed in [Qmp] and [Libvirt] takes effect after a restart");
     migd_manager_set_observe(manager, config->observe);
     prune(manager);
     manager->listener->config_changed(manager->user_data);
@@ -372,7 +397,7 @@ migd_manager_reload(MigdManager *manager, GError **error)
 /* ---- life ------------------------------------------------------------------------------------ */
 
 MigdManager *
-migd_manager_new(const MigdConfigSource *source, MigdConfig *config, MigdBackend *backend,
+migd_manager_new(const MigdConfigSource *source, MigdConfig *config, GPtrArray *backends,
                  const char *state_directory, MigdNotify *notify)
 {
     MigdManager *manager = g_new0(MigdManager, 1);
@@ -380,7 +405,7 @@ migd_manager_new(const MigdConfigSource *source, MigdConfig *config, MigdBackend
     manager->source = source;
     manager->config = config;
     manager->observe = config->observe;
-    manager->backend = backend;
+    manager->backends = backends;
     manager->notify = notify;
     manager->trace_directory = g_build_filename(state_directory, "traces", NULL);
     manager->domains =
@@ -413,7 +438,7 @@ migd_manager_free(MigdManager *manager)
     g_hash_table_iter_init(&iter, manager->watches);
     while (g_hash_table_iter_next(&iter, NULL, &watch))
         migd_watch_detach(watch);
-    manager->backend->ops->free(manager->backend); /* answers what is under way, with errors */
+    g_ptr_array_unref(manager->backends); /* answers what is under way, with errors */
     g_clear_handle_id(&manager->give_up_source, g_source_remove);
     for (GList *l = manager->expiry_sources->head; l != NULL; l = l->next)
         g_source_remove(GPOINTER_TO_UINT(l->data));

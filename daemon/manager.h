@@ -38,10 +38,10 @@ typedef struct {
     void (*config_changed)(gpointer user_data);
 } MigdManagerListener;
 
-/* Takes `config` and `backend`; borrows the rest. `source` serves reloads. */
-MigdManager *
-migd_manager_new(const MigdConfigSource *source, MigdConfig *config, MigdBackend *backend,
-                 const char *state_directory, MigdNotify *notify);
+/* Takes `config` and `backends` (of MigdBackend, with their free function); borrows the rest.
+ * `source` serves reloads. */
+MigdManager *migd_manager_new(const MigdConfigSource *source, MigdConfig *config,
+                              GPtrArray *backends, const char *state_directory, MigdNotify *notify);
 /* Stops watching; running migrations go on and are taken up by the next daemon. */
 void migd_manager_free(MigdManager *manager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdManager, migd_manager_free)
@@ -54,7 +54,14 @@ gboolean migd_manager_start(MigdManager *manager, GError **error);
 
 const MigdConfig *migd_manager_config(const MigdManager *manager);
 gboolean migd_manager_observes(const MigdManager *manager);
-const char *migd_manager_backend_name(const MigdManager *manager);
+/* NULL-terminated; free the container with g_free(), not the strings. */
+const char **migd_manager_backend_names(const MigdManager *manager);
+
+/* The profile of a domain that a call does not name one for. `*ret_source` (optional): "metadata"
+ * (the domain brought it along), "match" or "default". */
+const MigdProfile *
+migd_manager_choose_profile(const MigdManager *manager, const MigdManagedDomain *domain,
+                            const char **ret_source);
 
 /* By name or UUID. NoSuchDomain; InvalidArgument for a name that two domains share. */
 MigdManagedDomain *migd_manager_find_domain(MigdManager *manager, const char *name, GError **error);
@@ -66,7 +73,8 @@ GPtrArray *migd_manager_migrations(MigdManager *manager);
 
 typedef struct {
     const char *destination;
-    const char *id; /* a UUID that no migration has */
+    const char *migrate_uri; /* NULL = none */
+    const char *id;          /* a UUID that no migration has */
     const MigdProfile *profile;
     gboolean allow_postcopy;
 } MigdMigrateRequest;

@@ -11,6 +11,8 @@
 #include "base/text.h"
 
 #define HOST_MAX 255 /* bytes of a DNS name */
+#define URI_MAX 512
+#define URI_HOST_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]%"
 
 static gboolean
 refuse(GError **error, const char *destination, const char *why)
@@ -76,10 +78,15 @@ static const struct {
 } schemes[] = {{"unix:", check_unix}, {"tcp:", check_tcp}};
 
 gboolean
-migd_destination_check(const char *destination, GError **error)
+migd_destination_check(const char *destination, const char *migrate_uri, GError **error)
 {
     const char *colon = strchr(destination, ':');
 
+    if (migrate_uri != NULL) {
+        g_set_error_literal(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+                            "option \"migrate-uri\": only for domains of libvirt");
+        return FALSE;
+    }
     if (!is_plain(destination))
         return refuse(error, destination, "control characters are not allowed");
     for (guint i = 0; i < G_N_ELEMENTS(schemes); i++)
@@ -93,6 +100,66 @@ migd_destination_check(const char *destination, GError **error)
         g_strdup_printf("the scheme %s is not supported; unix: and tcp: are", clean);
     return refuse(error, destination, why);
 }
+
+/* ---- destinations of libvirt ------------------------------------------------------------------
+ */
+
+/* Not here: ext runs a command of the caller's choice. */
+static const char *const transports[] = {"tls", "tcp", "ssh", "libssh", "libssh2", "unix", NULL};
+
+/* Not here: command, netcat, proxy, keyfile and the like, which name what is to be run or read. */
+static const char *const uri_parameters[] = {"socket", "mode", NULL};
+
+static gboolean
+check_parameters(const char *destination, const char *query, GError **error)
+{
+    g_auto(GStrv) pairs = g_strsplit(query, "&", -1);
+
+    for (char **pair = pairs; *pair != NULL; pair++) {
+        g_autofree char *key = g_strndup(*pair, strcspn(*pair, "="));
+        if (!g_strv_contains(uri_parameters, key))
+            return refuse(error, destination, "of the parameters only socket and mode are allowed");
+    }
+    return TRUE;
+}
+
+static gboolean
+check_migrate_uri(const char *uri, GError **error)
+{
+    const char *rest = uri + strcspn(uri, "/");
+
+    if (is_plain(uri) && strlen(uri) <= URI_MAX &&
+        ((g_str_has_prefix(uri, "tcp://") && strlen(rest) > 2 &&
+          strspn(rest + 2, URI_HOST_BYTES) == strlen(rest + 2)) ||
+         g_str_has_prefix(uri, "unix:///")))
+        return TRUE;
+    g_set_error_literal(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+                        "option \"migrate-uri\": expected tcp://HOST[:PORT] or unix:///PATH");
+    return FALSE;
+}
+
+gboolean
+migd_virt_destination_check(const char *destination, const char *migrate_uri, GError **error)
+{
+    const char *plus = strchr(destination, '+'), *rest = strstr(destination, "://");
+    const char *query = strchr(destination, '?');
+
+    if (!is_plain(destination) || strlen(destination) > URI_MAX)
+        return refuse(error, destination, "too long, or control characters in it");
+    if (!g_str_has_prefix(destination, "qemu+") || rest == NULL || plus > rest)
+        return refuse(error, destination, "expected qemu+TRANSPORT://…");
+    g_autofree char *transport = g_strndup(plus + 1, (gsize)(rest - plus - 1));
+    if (!g_strv_contains(transports, transport))
+        return refuse(error, destination,
+                      "the transport is tls, tcp, ssh, libssh, libssh2 or unix");
+    if (strchr(destination, '#') != NULL || rest[3] == '-' || strstr(rest, "@-") != NULL)
+        return refuse(error, destination, "not a plain address");
+    return (query == NULL || check_parameters(destination, query + 1, error)) &&
+           (migrate_uri == NULL || check_migrate_uri(migrate_uri, error));
+}
+
+/* ---- options -----------------------------------------------------------------------------------
+ */
 
 static gboolean
 refuse_option(GError **error, const char *key, const char *why)
@@ -126,6 +193,8 @@ set_option(const MigdOption *row, GVariant *value, GError **error)
     }
     if (row->type[0] == 'b')
         *(gboolean *)row->target = g_variant_get_boolean(value);
+    else if (row->type[0] == 'u')
+        *(guint32 *)row->target = g_variant_get_uint32(value);
     else
         *(const char **)row->target = g_variant_get_string(value, NULL);
     return TRUE;

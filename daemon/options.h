@@ -11,14 +11,20 @@
 
 /* TRUE for "unix:/ABSOLUTE/PATH" and "tcp:HOST:PORT" (an IPv6 HOST in brackets); everything else is
  * InvalidArgument, naming the scheme: exec: would run commands, fd: and file: and rdma: are not
- * ours to open. */
-gboolean migd_destination_check(const char *destination, GError **error);
+ * ours to open. A bare QEMU takes no `migrate_uri`. */
+gboolean migd_destination_check(const char *destination, const char *migrate_uri, GError **error);
 
-/* One option that a method knows; `type` is a D-Bus signature, `target` a gboolean * or a const
- * char ** (borrowed from the dictionary). */
+/* The same for libvirt: TRUE for "qemu+TRANSPORT://…" with a transport and parameters that run no
+ * command (the libvirt that reads it is root). `migrate_uri` (may be NULL): "tcp://HOST[:PORT]" or
+ * "unix:///PATH". */
+gboolean
+migd_virt_destination_check(const char *destination, const char *migrate_uri, GError **error);
+
+/* One option that a method knows; `type` is a D-Bus signature, `target` a gboolean *, a guint32 *
+ * or a const char ** (borrowed from the dictionary). */
 typedef struct {
     const char *name;
-    const char *type; /* "b", "s" */
+    const char *type; /* "b", "s", "u" */
     gpointer target;
 } MigdOption;
 

@@ -65,7 +65,8 @@ choose_options(const MigdWatch *watch, gboolean allow_postcopy, guint32 *ret_tou
 {
     const MigdProfile *profile = &watch->info.profile;
     const MigdKnobs *saved = &watch->guard.saved;
-    MigdStartOptions options = {.destination = watch->info.destination};
+    MigdStartOptions options = {.destination = watch->info.destination,
+                                .migrate_uri = watch->info.migrate_uri};
 
     *ret_touched = 0;
     if (watch->info.observe)
@@ -161,6 +162,32 @@ migd_watch_follow(MigdWatch *watch)
     migd_watch_ops(watch)->read_knobs(watch->domain, got_knobs_to_follow, migd_watch_ref(watch));
 }
 
+/* ---- arriving here --------------------------------------------------------------------------- */
+
+void
+migd_watch_receive(MigdWatch *watch)
+{
+    migd_watch_log(watch, MIGD_LOG_NOTICE, MIGD_MESSAGE_STARTED, "a migration arrives");
+}
+
+void
+migd_watch_received(MigdWatch *watch, MigdStatus status, const char *problem)
+{
+    MigdResult result = status == MIGD_STATUS_COMPLETED ? MIGD_RESULT_SUCCEEDED
+                        : status == MIGD_STATUS_FAILED  ? MIGD_RESULT_FAILED
+                                                        : MIGD_RESULT_CANCELED;
+
+    if (migd_watch_is_finished(watch) || watch->listener == NULL)
+        return;
+    if (!migd_status_is_end(status)) {
+        migd_watch_update_state(watch, status);
+        migd_watch_changed(watch);
+        return;
+    }
+    watch->ending = TRUE;
+    migd_watch_finish(watch, result, problem);
+}
+
 /* ---- taken up from a trace ------------------------------------------------------------------- */
 
 static void
@@ -176,17 +203,22 @@ replay_entry(MigdWatch *watch, const MigdTraceEntry *entry, const MigdDecision *
         break;
     case MIGD_TRACE_DECISION:
         info->report.decisions++;
+        if (entry->decision.reason == MIGD_REASON_REQUESTED)
+            break; /* somebody's word, not the policy's: the next of its own is not compared with it
+                    */
         watch->recorded = info->decision = entry->decision;
         info->has_decision = TRUE;
         break;
     case MIGD_TRACE_ACTION:
         *action = &entry->decision;
+        watch->unanswered_us = entry->time_us;
         migd_guard_acted(&watch->guard, *action); /* without an outcome it counts as done */
         break;
     case MIGD_TRACE_OUTCOME:
         if (*action != NULL && entry->problem != NULL)
             migd_guard_touch(&watch->guard, migd_guard_knobs_of((*action)->action));
         *action = NULL;
+        watch->unanswered_us = 0;
         break;
     case MIGD_TRACE_ABILITIES:
         watch->abilities = entry->abilities;
@@ -259,6 +291,8 @@ reopen_trace(MigdWatch *watch)
     if (watch->trace == NULL)
         migd_watch_log(watch, MIGD_LOG_WARNING, NULL, "the trace cannot be continued: %s",
                        error->message);
+    else if (watch->unanswered_us != 0) /* written down as what it was taken for: done */
+        (void)migd_trace_write_outcome(watch->trace, watch->unanswered_us, NULL, NULL);
 }
 
 void

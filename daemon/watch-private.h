@@ -24,6 +24,7 @@ struct MigdWatch {
     gboolean throttle_cocked;
     MigdTraceWriter *trace; /* NULL: the disk refused it */
     gboolean trace_broken;  /* said so once */
+    gint64 unanswered_us;   /* resumed: the time of an action without outcome; 0 = none */
     gint64 start_us;        /* CLOCK_MONOTONIC */
 
     /* what is under way; at most one of each */
@@ -74,6 +75,7 @@ void migd_watch_go(MigdWatch *watch); /* look, ask and poll from now on */
 void migd_watch_query(MigdWatch *watch);
 void migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_act);
 void migd_watch_changed(MigdWatch *watch);
+void migd_watch_update_state(MigdWatch *watch, MigdStatus status);
 void migd_watch_stop_timers(MigdWatch *watch);
 void migd_watch_answer_request(MigdWatch *watch, const GError *error);
 void migd_watch_run_request(MigdWatch *watch);

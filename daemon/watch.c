@@ -36,6 +36,8 @@ migd_watch_new(MigdDomain *domain, const MigdWatchSetup *setup, const MigdWatchL
     info->domain_name = migd_text_clean(setup->domain_name);
     info->origin = g_strdup(setup->origin);
     info->destination = g_strdup(setup->destination);
+    info->migrate_uri = g_strdup(setup->migrate_uri);
+    info->incoming = setup->incoming;
     info->start_realtime_us = (guint64)g_get_real_time();
     info->profile = *setup->profile;
     info->observe = setup->observe;
@@ -61,6 +63,7 @@ watch_clear(gpointer data)
     g_free(info->domain_name);
     g_free(info->origin);
     g_free(info->destination);
+    g_free(info->migrate_uri);
     g_free(info->error);
     g_free(info->decision_text);
     g_free(info->trace_path);
@@ -315,6 +318,9 @@ migd_watch_request(MigdWatch *watch, MigdAction action, MigdDoneFunc done, gpoin
 {
     if (watch->ending || migd_watch_is_finished(watch) || watch->listener == NULL)
         refuse_request(done, user_data, MIGD_ERROR_NOT_SUPPORTED, "the migration has ended");
+    else if (watch->info.incoming)
+        refuse_request(done, user_data, MIGD_ERROR_NOT_SUPPORTED,
+                       "an incoming migration is steered at its source");
     else if (watch->has_request)
         refuse_request(done, user_data, MIGD_ERROR_MIGRATION_IN_PROGRESS,
                        "another request is under way");
@@ -343,8 +349,8 @@ update_progress(MigdWatchInfo *info)
     info->progress = CLAMP(progress, info->progress, 0.99);
 }
 
-static void
-update_state(MigdWatch *watch, MigdStatus status)
+void
+migd_watch_update_state(MigdWatch *watch, MigdStatus status)
 {
     static const MigdWatchState states[] = {
         [MIGD_STATUS_SETUP] = MIGD_WATCH_PREPARING,
@@ -406,7 +412,7 @@ migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_act)
         act(watch, &watch->recorded);
     info->decision = decision; /* numbers and forecast are as new as the sample */
     update_progress(info);
-    update_state(watch, sample->status);
+    migd_watch_update_state(watch, sample->status);
     tell_pass(watch, sample);
     if (is_new)
         tell_decision(watch, &decision, !info->observe);
@@ -515,7 +521,7 @@ migd_watch_event(MigdWatch *watch, MigdEventKind kind, guint64 argument)
         migd_watch_end(watch, (MigdStatus)argument);
         return;
     }
-    update_state(watch, (MigdStatus)argument);
+    migd_watch_update_state(watch, (MigdStatus)argument);
     migd_watch_query(watch);
     migd_watch_changed(watch);
 }

@@ -40,6 +40,8 @@ typedef struct {
     char *domain_name; /* clean */
     char *origin;      /* "migrationd", "external" */
     char *destination; /* "" when somebody else started it */
+    char *migrate_uri; /* NULL = none */
+    gboolean incoming; /* it arrives here: only its state and its end are known */
     guint64 start_realtime_us;
     MigdProfile profile;
     gboolean observe;
@@ -70,6 +72,8 @@ typedef struct {
 
 typedef struct {
     const char *id, *domain_uuid, *domain_name, *origin, *destination;
+    const char *migrate_uri; /* NULL = none */
+    gboolean incoming;       /* no trace then */
     const MigdProfile *profile;
     gboolean observe; /* decide, but touch nothing */
     char *trace_path; /* taken */
@@ -100,6 +104,11 @@ migd_watch_start(MigdWatch *watch, gboolean allow_postcopy, MigdDoneFunc done, g
 
 /* Watches a migration that somebody else has started. */
 void migd_watch_follow(MigdWatch *watch);
+
+/* Watches one that arrives here: nothing is asked, decided or recorded. */
+void migd_watch_receive(MigdWatch *watch);
+/* What is heard of it; `problem` (may be NULL) says why it failed. */
+void migd_watch_received(MigdWatch *watch, MigdStatus status, const char *problem);
 
 /* Takes up a migration that an earlier daemon watched and that still runs; `trace` is its record so
  * far. */

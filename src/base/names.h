@@ -20,5 +20,6 @@
 #define MIGD_PROFILE_DIR_ADMIN "/etc/migrationd/profiles.d"
 #define MIGD_STATE_DIR "/var/lib/migrationd"
 #define MIGD_RUNTIME_DIR "/run/migrationd"
+#define MIGD_HOOK_FIFO "hook" /* in the runtime directory */
 #define MIGD_QMP_SUFFIX ".qmp"
 #define MIGD_TRACE_SUFFIX ".jsonl"

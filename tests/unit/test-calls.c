@@ -52,13 +52,13 @@ test_destinations(void)
     for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {
         g_autoptr(GError) error = NULL;
         g_test_message("%s", good[i]);
-        g_assert_true(migd_destination_check(good[i], &error));
+        g_assert_true(migd_destination_check(good[i], NULL, &error));
         g_assert_no_error(error);
     }
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
         g_test_message("%zu", i);
-        g_assert_false(migd_destination_check(bad[i].text, &error));
+        g_assert_false(migd_destination_check(bad[i].text, NULL, &error));
         g_assert_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT);
         g_assert_nonnull(strstr(error->message, bad[i].says));
     }
@@ -74,9 +74,9 @@ test_destination_lengths(void)
     path[0] = '/';
     g_autofree char *fits = g_strconcat("unix:", path, NULL);
     g_autofree char *too_long = g_strconcat("unix:", path, "a", NULL);
-    g_assert_true(migd_destination_check(fits, NULL));
-    g_assert_false(migd_destination_check(too_long, NULL));
-    g_assert_false(migd_destination_check(tcp, NULL));
+    g_assert_true(migd_destination_check(fits, NULL, NULL));
+    g_assert_false(migd_destination_check(too_long, NULL, NULL));
+    g_assert_false(migd_destination_check(tcp, NULL, NULL));
 }
 
 /* Reads `text` (a{sv}) with two options and the keys of a profile. The error's message, NULL =
