@@ -250,7 +250,7 @@ gboolean
 migd_decision_same(const MigdDecision *a, const MigdDecision *b)
 {
     return a->action == b->action && a->argument == b->argument &&
-           a->trigger_pct == b->trigger_pct && a->reason == b->reason && a->verdict == b->verdict;
+           a->trigger_pct == b->trigger_pct && a->reason == b->reason;
 }
 
 #define ROW(field, type)                                                                           \

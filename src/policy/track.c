@@ -23,6 +23,9 @@
 /* QEMU's default throttle-trigger-threshold, in force unless we have set another. */
 #define QEMU_TRIGGER_PCT 50
 
+/* Times beyond this are nobody's clock; kept out so that differences cannot overflow. */
+#define MAX_TIME_US (G_MAXINT64 / 4)
+
 /* A pass weighs this much less than the one after it. */
 #define FADE 0.6
 
@@ -240,9 +243,10 @@ migd_track_add(MigdTrack *track, const MigdSample *sample)
     MigdSample now = track->last;
 
     merge(&now, sample);
+    now.time_us = CLAMP(now.time_us, 0, MAX_TIME_US);
     if (!track->begun) {
         track->begun = TRUE;
-        track->start_us = now.time_us - (gint64)MIN(now.elapsed_us, (guint64)G_MAXINT64 / 4);
+        track->start_us = now.time_us - (gint64)MIN(now.elapsed_us, (guint64)MAX_TIME_US);
     }
     if (now.status == MIGD_STATUS_PRECOPY && migd_sample_has(sample, needed)) {
         follow_window(track, &now);
@@ -272,7 +276,7 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
     }
     track->acted = TRUE;
     track->action = *decision;
-    track->action_us = time_us;
+    track->action_us = CLAMP(time_us, 0, MAX_TIME_US);
     track->syncs_since_action = track->syncs_since_reached = 0;
     if (decision->action == MIGD_ACTION_RELEASE && track->last.throttle_pct > 1)
         track->useless_pct = MAX(track->useless_pct, track->last.throttle_pct);
