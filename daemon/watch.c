@@ -443,8 +443,9 @@ take_sample(MigdWatch *watch, const MigdSample *sample)
         migd_status_is_end(sample->status) ||
         (sample->status == MIGD_STATUS_NONE && watch->info.state != MIGD_WATCH_PREPARING);
 
-    if (sample->status == MIGD_STATUS_NONE && !over)
-        return; /* not begun yet */
+    if ((sample->status == MIGD_STATUS_NONE && !over) || /* not begun yet */
+        sample->status == MIGD_STATUS_CANCELLING)        /* nothing left to decide */
+        return;
     look_at_sample(watch, &stamped);
     migd_watch_fold(watch, &stamped, /* may_act= */ !over);
     if (over)

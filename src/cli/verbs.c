@@ -13,7 +13,7 @@
 static const MigdVerb verbs[] = {
     {"list", "", "Guests of this host and their migrations (the default)", 0, 0, 0, migd_verb_list},
     {"status", "[VM|ID]", "All migrations, or one in detail", 0, 1, 0, migd_verb_status},
-    {"migrate", "VM DEST", "Start a migration to unix:PATH or tcp:HOST:PORT", 2, 2,
+    {"migrate", "VM DEST", "Start a migration to unix:PATH, tcp:HOST:PORT, qemu+...", 2, 2,
      MIGD_TAKES_PROFILE | MIGD_TAKES_OPTION | MIGD_TAKES_ID | MIGD_TAKES_WAIT | MIGD_TAKES_TIMEOUT,
      migd_verb_migrate},
     {"cancel", "VM|ID", "End a migration; the guest stays here", 1, 1, 0, migd_verb_cancel},
@@ -31,6 +31,8 @@ static const MigdVerb verbs[] = {
     {"mode", "[enforce|observe]", "Show or set whether decisions are carried out", 0, 1, 0,
      migd_verb_mode},
     {"monitor", "", "Print what the daemon announces, as it comes", 0, 0, 0, migd_verb_monitor},
+    {"hooks", "install|status|remove", "libvirt's hook, which shows what arrives here", 1, 1, 0,
+     migd_verb_hooks},
 };
 
 /* Options of single verbs, in the order of the help. */

@@ -47,3 +47,4 @@ MigdExit migd_verb_profiles(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_reload(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_mode(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_monitor(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_hooks(MigdCli *cli, char **arguments, GError **error);

@@ -22,7 +22,6 @@ struct MigdVirtConnection {
     MigdVirtSession *session; /* NULL = not connected */
     GCancellable *gone;       /* cancelled when this is freed: attempts under way find nobody */
     guint retry_ms, retry_source;
-    gboolean widening; /* another connection for calls is on its way */
 };
 
 static void attempt(MigdVirtConnection *connection);
@@ -32,7 +31,7 @@ lose(MigdVirtConnection *connection, const char *why)
 {
     g_autoptr(MigdVirtSession) session = g_steal_pointer(&connection->session);
 
-    migd_virt_pool_set_connection(connection->pool, NULL);
+    migd_virt_pool_set_up(connection->pool, FALSE);
     if (session != NULL)
         migd_virt_session_drop(session);
     connection->listener->down(why, connection->user_data);
@@ -91,7 +90,7 @@ opened(GObject *source, GAsyncResult *result, gpointer user_data)
     connection->session = session;
     session->owner = connection;
     connection->retry_ms = RETRY_MS;
-    migd_virt_pool_set_connection(connection->pool, session->calls);
+    migd_virt_pool_set_up(connection->pool, TRUE);
     connection->listener->up(session->names, connection->user_data);
     g_clear_pointer(&session->names, g_ptr_array_unref);
 }
@@ -104,50 +103,6 @@ attempt(MigdVirtConnection *connection)
     g_task_set_check_cancellable(task, FALSE);
     g_task_set_task_data(task, g_strdup(connection->uri), g_free);
     g_task_run_in_thread(task, open_in_thread);
-}
-
-/* ---- another one for calls ------------------------------------------------------------------- */
-
-static void
-widen_in_thread(GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
-{
-    GError *error = NULL;
-    virConnectPtr calls = migd_virt_open(task_data, &error);
-
-    if (calls != NULL)
-        g_task_return_pointer(task, calls, (GDestroyNotify)migd_virt_release_connection);
-    else
-        g_task_return_error(task, error);
-}
-
-static void
-widened(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-    MigdVirtConnection *connection = user_data;
-    GCancellable *gone = g_task_get_cancellable(G_TASK(result));
-    virConnectPtr calls = g_task_propagate_pointer(G_TASK(result), NULL);
-
-    if (!g_cancellable_is_cancelled(gone)) {
-        connection->widening = FALSE;
-        if (calls != NULL && connection->session != NULL)
-            migd_virt_pool_set_connection(connection->pool, calls);
-    }
-    migd_virt_release_connection(calls);
-}
-
-static void
-crowded(gpointer user_data)
-{
-    MigdVirtConnection *connection = user_data;
-    g_autoptr(GTask) task = NULL;
-
-    if (connection->widening || connection->session == NULL)
-        return;
-    connection->widening = TRUE;
-    task = g_task_new(NULL, connection->gone, widened, connection);
-    g_task_set_check_cancellable(task, FALSE);
-    g_task_set_task_data(task, g_strdup(connection->uri), g_free);
-    g_task_run_in_thread(task, widen_in_thread);
 }
 
 /* ---- what the session tells ------------------------------------------------------------------ */
@@ -185,7 +140,7 @@ migd_virt_connection_new(const char *uri, const MigdVirtListener *listener, gpoi
     connection->uri = g_strdup(uri);
     connection->listener = listener;
     connection->user_data = user_data;
-    connection->pool = migd_virt_pool_new(crowded, connection);
+    connection->pool = migd_virt_pool_new(uri);
     connection->gone = g_cancellable_new();
     connection->retry_ms = RETRY_MS;
     attempt(connection);

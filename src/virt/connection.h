@@ -3,9 +3,8 @@
  * The way to one libvirt daemon: opened in a thread, kept alive, opened again with a growing pause
  * when it breaks, and what it announces, decoded. Asks nothing about a single domain: see pool.h.
  *
- * Two connections at least: one for events, one for calls; a call that lasts as long as a migration
- * has one of its own (migrate.h). libvirt serves five requests of a connection at once, so when too
- * many calls hang, those that follow get a new connection.
+ * The connection here is for events alone. Calls have theirs in the pool, and one that lasts as
+ * long as a migration has its own (migrate.h).
  */
 #pragma once
 
@@ -58,6 +57,3 @@ gboolean migd_virt_connection_is_up(const MigdVirtConnection *connection);
 
 /* The monitor's events are announced; else ITERATION is all there is. */
 gboolean migd_virt_connection_has_monitor_events(const MigdVirtConnection *connection);
-
-/* Blocks: for threads. Opened, kept alive; NULL with `error` set. */
-virConnectPtr migd_virt_open(const char *uri, GError **error);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * Each job has a connection to itself while it runs. libvirt serves only five requests of a
+ * connection at once; and before libvirt 10.0 a client's thread that shares a connection may miss
+ * its wake-up, and then waits for the call of another thread that hangs.
+ *
  * Jobs go through four hands: queued in a lane, running in a thread, back on the main loop, freed.
  * Threads see nothing but their job and the domain handle of its lane, which only one job has at a
  * time; so there is no lock here. A job that is overdue or whose lane is gone has been answered
@@ -12,7 +16,7 @@
 #include "base/error.h"
 
 #define THREADS 16
-#define CROWDED 3 /* of the five requests that libvirt serves at once by default */
+#define KEEP_IDLE 4 /* connections */
 #define QUEUE_MAX 32
 
 /* One domain on one connection; NULL until the first call. */
@@ -22,9 +26,11 @@ typedef struct {
 } Handle;
 
 typedef struct {
-    MigdVirtLane *lane;       /* NULL: answered, and nobody waits */
-    Handle *handle;           /* counted */
-    virConnectPtr connection; /* counted */
+    MigdVirtLane *lane; /* NULL: answered, and nobody waits */
+    Handle *handle;     /* counted */
+    char *uri;
+    virConnectPtr connection; /* this job's alone; NULL = to be opened */
+    guint generation;         /* of `connection` */
     MigdVirtWork work;
     gpointer data;
     GDestroyNotify data_free;
@@ -48,10 +54,10 @@ struct MigdVirtLane {
 
 struct MigdVirtPool {
     GThreadPool *threads;
-    virConnectPtr connection;
-    guint overdue; /* calls on `connection` */
-    void (*crowded)(gpointer user_data);
-    gpointer user_data;
+    char *uri;
+    gboolean is_up;
+    guint generation; /* of the connections: those from before the last outage are not used again */
+    GQueue idle;      /* of virConnectPtr, the last used first */
     GList *lanes;
 };
 
@@ -73,6 +79,7 @@ job_free(Job *job)
     g_clear_error(&job->error);
     g_atomic_rc_box_release_full(job->handle, handle_clear);
     migd_virt_release_connection(job->connection);
+    g_free(job->uri);
     g_free(job);
 }
 
@@ -110,7 +117,9 @@ work(gpointer data, gpointer user_data)
     Job *job = data;
 
     virResetLastError();
-    if (find_domain(job))
+    if (job->connection == NULL)
+        job->connection = migd_virt_open(job->uri, &job->error);
+    if (job->connection != NULL && find_domain(job))
         (void)job->work(job->handle->domain, job->data, &job->error);
     g_idle_add_full(G_PRIORITY_DEFAULT, came_back, job, NULL);
 }
@@ -122,7 +131,6 @@ expired(gpointer user_data)
 {
     Job *job = user_data;
     MigdVirtLane *lane = job->lane;
-    MigdVirtPool *pool = lane->pool;
     gboolean running = lane->running == job;
     g_autoptr(GError) error =
         g_error_new_literal(MIGD_ERROR, MIGD_ERROR_TIMED_OUT, "libvirt does not answer in time");
@@ -132,8 +140,6 @@ expired(gpointer user_data)
         lane->is_stuck = TRUE;
         if (lane->stuck != NULL)
             lane->stuck(TRUE, lane->user_data);
-        if (job->connection == pool->connection && ++pool->overdue == CROWDED)
-            pool->crowded(pool->user_data);
     } else {
         g_queue_remove(&lane->queue, job);
     }
@@ -173,15 +179,24 @@ run_next(MigdVirtLane *lane)
 
     if (lane->running != NULL || (job = g_queue_pop_head(&lane->queue)) == NULL)
         return;
-    if (pool->connection == NULL) {
+    if (!pool->is_up) {
         refuse(lane, job, MIGD_ERROR_BACKEND_LOST, "there is no connection to libvirt");
         run_next(lane);
         return;
     }
-    virConnectRef(pool->connection);
-    job->connection = pool->connection;
+    job->uri = g_strdup(pool->uri);
+    job->connection = g_queue_pop_head(&pool->idle);
+    job->generation = pool->generation;
     lane->running = job;
     (void)g_thread_pool_push(pool->threads, job, NULL);
+}
+
+static void
+keep_connection(MigdVirtPool *pool, Job *job)
+{
+    if (job->connection != NULL && job->generation == pool->generation &&
+        pool->idle.length < KEEP_IDLE && virConnectIsAlive(job->connection) > 0)
+        g_queue_push_head(&pool->idle, g_steal_pointer(&job->connection));
 }
 
 static gboolean
@@ -195,8 +210,7 @@ came_back(gpointer user_data)
 
         lane->running = NULL;
         lane->is_stuck = FALSE;
-        if (was_stuck && job->connection == lane->pool->connection)
-            lane->pool->overdue--;
+        keep_connection(lane->pool, job);
         run_next(lane);
         if (was_stuck && lane->stuck != NULL)
             lane->stuck(FALSE, lane->user_data);
@@ -280,7 +294,7 @@ migd_virt_lane_free(MigdVirtLane *lane)
     job = g_steal_pointer(&lane->running);
     if (job != NULL) {
         answer(job, NULL, error);
-        job->lane = NULL; /* freed when it comes back; until then it counts as overdue */
+        job->lane = NULL; /* freed when it comes back */
     }
     lane->pool->lanes = g_list_remove(lane->pool->lanes, lane);
     g_atomic_rc_box_release_full(lane->handle, handle_clear);
@@ -288,23 +302,22 @@ migd_virt_lane_free(MigdVirtLane *lane)
 }
 
 void
-migd_virt_pool_set_connection(MigdVirtPool *pool, virConnectPtr connection)
+migd_virt_pool_set_up(MigdVirtPool *pool, gboolean is_up)
 {
-    if (connection != NULL)
-        virConnectRef(connection);
-    migd_virt_release_connection(pool->connection);
-    pool->connection = connection;
-    pool->overdue = 0; /* those that hang do so on the old one */
+    pool->is_up = is_up;
+    pool->generation++;
+    while (pool->idle.length > 0)
+        migd_virt_release_connection(g_queue_pop_head(&pool->idle));
 }
 
 MigdVirtPool *
-migd_virt_pool_new(void (*crowded)(gpointer), gpointer user_data)
+migd_virt_pool_new(const char *uri)
 {
     MigdVirtPool *pool = g_new0(MigdVirtPool, 1);
 
     pool->threads = g_thread_pool_new(work, NULL, THREADS, /* exclusive= */ FALSE, NULL);
-    pool->crowded = crowded;
-    pool->user_data = user_data;
+    pool->uri = g_strdup(uri);
+    g_queue_init(&pool->idle);
     return pool;
 }
 
@@ -315,7 +328,8 @@ migd_virt_pool_free(MigdVirtPool *pool)
         return;
     while (pool->lanes != NULL)
         migd_virt_lane_free(pool->lanes->data);
-    migd_virt_pool_set_connection(pool, NULL);
+    migd_virt_pool_set_up(pool, FALSE);
     g_thread_pool_free(pool->threads, /* immediate= */ FALSE, /* wait= */ FALSE);
+    g_free(pool->uri);
     g_free(pool);
 }

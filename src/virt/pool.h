@@ -3,8 +3,8 @@
  * Blocking calls of libvirt, off the main loop: a bounded number of threads, and lanes. A lane is
  * one domain: its calls run one after the other, and each has a deadline, after which it is
  * answered as timed out although the thread may still be in it. A hung hypervisor thus costs one
- * thread and one request of a connection, never more: until its call comes back nothing else of
- * that lane is sent.
+ * thread and its connection, never more: until its call comes back nothing else of that lane is
+ * sent.
  *
  * All functions but the work itself run on the main loop.
  */
@@ -18,21 +18,22 @@ typedef struct MigdVirtLane MigdVirtLane;
 /* In a thread. May keep what it found in `data`. */
 typedef gboolean (*MigdVirtWork)(virDomainPtr domain, gpointer data, GError **error);
 
+/* Blocks: for threads. Opened, kept alive; NULL with `error` set. */
+virConnectPtr migd_virt_open(const char *uri, GError **error);
+
 /* On the main loop, exactly once. `data` is NULL if the call is late or was never sent; else it
  * dies when this returns. */
 typedef void (*MigdVirtDone)(gpointer data, const GError *error, gpointer user_data);
 
-/* `crowded` is called when so many calls are overdue on the connection in use that libvirt, which
- * serves five requests of a client at once, might soon serve none: give it another connection. */
-MigdVirtPool *migd_virt_pool_new(void (*crowded)(gpointer user_data), gpointer user_data);
+/* Opens connections to `uri` as it needs them. */
+MigdVirtPool *migd_virt_pool_new(const char *uri);
 
 /* Calls that are under way are answered before it returns. Does not wait for threads. */
 void migd_virt_pool_free(MigdVirtPool *pool);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdVirtPool, migd_virt_pool_free)
 
-/* Where calls go from now on (one reference is taken); NULL = nowhere: they are refused with
- * BackendLost. */
-void migd_virt_pool_set_connection(MigdVirtPool *pool, virConnectPtr connection);
+/* Down, as at first: calls are refused with BackendLost. */
+void migd_virt_pool_set_up(MigdVirtPool *pool, gboolean is_up);
 
 /* `stuck` (may be NULL) tells that a call is overdue, and later that it came back. */
 MigdVirtLane *

@@ -28,7 +28,6 @@ session_clear(gpointer data)
 {
     MigdVirtSession *session = data;
 
-    migd_virt_release_connection(session->calls);
     migd_virt_release_connection(session->events);
     g_clear_pointer(&session->names, g_ptr_array_unref);
 }
@@ -216,9 +215,6 @@ migd_virt_session_open(const char *uri, GError **error)
     session->events = migd_virt_open(uri, error);
     if (session->events == NULL)
         return NULL;
-    session->calls = migd_virt_open(uri, error);
-    if (session->calls == NULL)
-        return NULL;
     if (!register_events(session, error) || !list_domains(session, error)) {
         migd_virt_session_drop(session);
         return NULL;
@@ -257,7 +253,6 @@ migd_virt_session_drop(MigdVirtSession *session)
     Teardown *teardown = g_new(Teardown, 1);
 
     session->owner = NULL;
-    migd_virt_release_connection(g_steal_pointer(&session->calls));
     *teardown = (Teardown){.connection = g_steal_pointer(&session->events),
                            .monitor_id = session->monitor_id};
     memcpy(teardown->ids, session->ids, sizeof teardown->ids);

@@ -11,7 +11,7 @@
 
 typedef struct {
     MigdVirtConnection *owner; /* NULL: nobody listens (any more); main loop only */
-    virConnectPtr events, calls;
+    virConnectPtr events;
     GPtrArray *names; /* of MigdVirtName: the domains at the start */
     gboolean has_monitor_events;
     int ids[MIGD_VIRT_N_EVENTS]; /* of the registrations; negative = none */
