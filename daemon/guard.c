@@ -6,6 +6,7 @@
 
 #include "base/units.h"
 
+#define MIB 1048576u
 #define KNOBS_PARAMETERS (MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH | MIGD_KNOBS_THROTTLE)
 
 static const guint32 knobs_of_action[MIGD_N_ACTIONS] = {
@@ -63,6 +64,13 @@ is_rounding(const MigdKnobs *a, const MigdKnobs *b)
            (a->downtime_limit_us + 999) / 1000 == b->downtime_limit_us / 1000;
 }
 
+/* libvirt keeps the speed in MiB/s. */
+static gboolean
+is_same_speed(const MigdKnobs *a, const MigdKnobs *b)
+{
+    return a->max_bandwidth_bps != 0 && a->max_bandwidth_bps / MIB == b->max_bandwidth_bps / MIB;
+}
+
 static guint32
 take_look(MigdGuard *guard, const MigdKnobs *now)
 {
@@ -70,6 +78,8 @@ take_look(MigdGuard *guard, const MigdKnobs *now)
 
     if ((changed & MIGD_KNOB_DOWNTIME) != 0 && is_rounding(&guard->seen, now))
         changed &= ~(guint32)MIGD_KNOB_DOWNTIME;
+    if ((changed & MIGD_KNOB_BANDWIDTH) != 0 && is_same_speed(&guard->seen, now))
+        changed &= ~(guint32)MIGD_KNOB_BANDWIDTH;
     guard->seen = *now;
     changed &= KNOBS_PARAMETERS; /* capabilities do not change under way */
     guint32 fresh = changed & ~guard->foreign;
@@ -131,6 +141,32 @@ migd_guard_abilities(const MigdGuard *guard, guint32 supports, gboolean throttle
     if (guard->seen.postcopy)
         abilities.can |= 1u << MIGD_ACTION_POSTCOPY;
     return abilities;
+}
+
+static const char *
+why_no_throttle(const MigdGuard *guard)
+{
+    if ((guard->foreign & MIGD_KNOBS_THROTTLE) != 0)
+        return " A throttle is not possible: somebody else has turned its knobs.";
+    if ((guard->saved.has & MIGD_KNOB_THROTTLE_INITIAL) == 0)
+        return " A throttle is not possible: its knobs are out of reach (under libvirt they need "
+               "AllowMonitorCommands=yes).";
+    return " A throttle is not possible: auto-converge was not enabled when the migration began.";
+}
+
+char *
+migd_guard_explain_missing(const MigdGuard *guard, guint32 can, guint32 wanted)
+{
+    guint32 missing = wanted & ~can;
+    gboolean throttle = (missing & (1u << MIGD_ACTION_THROTTLE)) != 0;
+    gboolean postcopy = (missing & (1u << MIGD_ACTION_POSTCOPY)) != 0;
+
+    return g_strconcat(
+        throttle ? why_no_throttle(guard) : "",
+        postcopy
+            ? " Switching to post-copy is not possible: it was not enabled when the migration began."
+            : "",
+        NULL);
 }
 
 static char *

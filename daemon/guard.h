@@ -47,6 +47,10 @@ guint32 migd_guard_to_restore(const MigdGuard *guard);
 MigdAbilities
 migd_guard_abilities(const MigdGuard *guard, guint32 supports, gboolean throttle_cocked);
 
+/* Why the actions in `wanted` (bits by MigdAction) that are not in `can` cannot be done, as whole
+ * sentences that each begin with a space; "" = nothing to say. Caller frees. */
+char *migd_guard_explain_missing(const MigdGuard *guard, guint32 can, guint32 wanted);
+
 /* "downtime-limit from 300 ms to 500 ms, …" for the knobs in `mask` of which `old` and `now`
  * differ. Caller frees. */
 char *migd_guard_describe(guint32 mask, const MigdKnobs *old, const MigdKnobs *now);

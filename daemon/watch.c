@@ -270,6 +270,24 @@ act(MigdWatch *watch, const MigdDecision *decision)
                                migd_watch_ref(watch));
 }
 
+/* The sentence, and, where nothing helps, why what the profile allows cannot be done here. */
+static char *
+explain(const MigdWatch *watch, const MigdDecision *decision)
+{
+    g_autofree char *text = migd_decision_explain(decision);
+    g_autofree char *missing = NULL;
+    guint32 allowed = 0;
+
+    if (decision->reason != MIGD_REASON_NOTHING_ALLOWED &&
+        decision->reason != MIGD_REASON_HOPELESS_ABORT)
+        return g_steal_pointer(&text);
+    for (guint action = 0; action < MIGD_N_ACTIONS; action++)
+        if (migd_profile_allows(&watch->info.profile, (MigdAction)action))
+            allowed |= 1u << action;
+    missing = migd_guard_explain_missing(&watch->guard, watch->abilities.can, allowed);
+    return g_strconcat(text, missing, NULL);
+}
+
 /* Says what was decided, on all channels. After the command: nothing here is worth a late one. */
 static void
 tell_decision(MigdWatch *watch, const MigdDecision *decision, gboolean enforced)
@@ -277,7 +295,7 @@ tell_decision(MigdWatch *watch, const MigdDecision *decision, gboolean enforced)
     MigdWatchInfo *info = &watch->info;
 
     g_free(info->decision_text);
-    info->decision_text = migd_decision_explain(decision);
+    info->decision_text = explain(watch, decision);
     migd_watch_log(watch, MIGD_LOG_INFO, MIGD_MESSAGE_DECISION, "%s%s", info->decision_text,
                    enforced || decision->action == MIGD_ACTION_WAIT ? "" : " (observed only)");
     if (watch->listener != NULL)

@@ -47,6 +47,7 @@ migd_virt_init(void)
     static gsize once;
 
     if (g_once_init_enter(&once)) {
+        (void)virInitialize(); /* else errors of a thread have no place */
         virSetErrorFunc(NULL, keep_silent);
         gvir_event_register();
         g_once_init_leave(&once, 1);
