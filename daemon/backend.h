@@ -150,3 +150,7 @@ typedef struct {
 
 /* The domains of a libvirt. It may come and go. */
 MigdBackend *migd_backend_virt_new(const MigdVirtOptions *options);
+
+/* The same, from its module, which is loaded first. NULL with NotSupported where it is not
+ * installed or its libraries are not. */
+MigdBackend *migd_backend_load_virt(const MigdVirtOptions *options, GError **error);

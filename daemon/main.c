@@ -164,7 +164,7 @@ connect_bus(const char *which, GError **error)
 }
 
 static MigdBackend *
-make_virt(const MigdConfig *config, const char *runtime_directory)
+make_virt(const MigdConfig *config, const char *runtime_directory, GError **error)
 {
     g_autofree char *hook_fifo = g_build_filename(runtime_directory, MIGD_HOOK_FIFO, NULL);
     const MigdVirtOptions options = {.uri = config->libvirt_uri,
@@ -172,7 +172,7 @@ make_virt(const MigdConfig *config, const char *runtime_directory)
                                      .allow_monitor = config->allow_monitor,
                                      .hook_fifo = hook_fifo};
 
-    return migd_backend_virt_new(&options);
+    return migd_backend_load_virt(&options, error);
 }
 
 /* NULL with `error` set: no such backend. */
@@ -183,7 +183,7 @@ make_backend(const char *name, const Options *options, const MigdConfig *config,
     if (strcmp(name, "qmp") == 0)
         return migd_backend_qmp_new(config->qmp_directory, config->command_timeout_ms);
     if (strcmp(name, "libvirt") == 0 && strcmp(config->libvirt_uri, "none") != 0)
-        return make_virt(config, runtime_directory);
+        return make_virt(config, runtime_directory, error);
     if (strcmp(name, "fake") == 0 && options->fake_dir != NULL)
         return migd_backend_fake_new(options->fake_dir);
     g_set_error(
@@ -206,11 +206,18 @@ make_backends(const Options *options, const MigdConfig *config, const char *runt
     if (options->backends == NULL && strcmp(config->libvirt_uri, "none") == 0)
         defaults[1] = NULL;
     for (; *names != NULL; names++) {
-        MigdBackend *backend = make_backend(*names, options, config, runtime_directory, error);
+        g_autoptr(GError) problem = NULL;
+        MigdBackend *backend = make_backend(*names, options, config, runtime_directory, &problem);
 
-        if (backend == NULL)
+        if (backend != NULL) {
+            g_ptr_array_add(backends, backend);
+        } else if (options->backends == NULL) {
+            /* Not asked for by name: a host without libvirt is a host, too. */
+            migd_log(MIGD_LOG_NOTICE, NULL, "going on without: %s", problem->message);
+        } else {
+            g_propagate_error(error, g_steal_pointer(&problem));
             return NULL;
-        g_ptr_array_add(backends, backend);
+        }
     }
     return g_steal_pointer(&backends);
 }
