@@ -104,15 +104,17 @@ migd_watch_finish(MigdWatch *watch, MigdResult result, const char *problem)
 static void
 report_end(MigdWatch *watch)
 {
-    MigdStatus status = watch->end_status;
+    gboolean aborted = watch->action.action == MIGD_ACTION_ABORT && !watch->action_refused;
+    /* A hypervisor that is told to cancel closes the stream, and may stumble over that first. */
+    MigdStatus status = aborted && watch->end_status == MIGD_STATUS_FAILED ? MIGD_STATUS_CANCELLED
+                                                                           : watch->end_status;
     gboolean known = status < G_N_ELEMENTS(results) && results[status].result != MIGD_RESULT_NONE;
     MigdResult result = known ? results[status].result : MIGD_RESULT_UNKNOWN;
     const char *problem =
         known ? results[status].problem : "the hypervisor does not say how it ended";
     const MigdDomainInfo *domain =
         watch->domain != NULL ? migd_watch_ops(watch)->info(watch->domain) : NULL;
-    g_autofree char *ours =
-        watch->action.action == MIGD_ACTION_ABORT ? migd_decision_explain(&watch->action) : NULL;
+    g_autofree char *ours = aborted ? migd_decision_explain(&watch->action) : NULL;
 
     if (status == MIGD_STATUS_FAILED && domain != NULL && domain->migration_error != NULL)
         problem = domain->migration_error;

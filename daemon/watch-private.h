@@ -39,6 +39,7 @@ struct MigdWatch {
     guint64 sync_pass;
     gboolean syncs_announced; /* this hypervisor does announce them */
     gboolean action_pending;
+    gboolean action_refused;
     MigdDecision action;
     gboolean look_pending, look_wanted, look_stale; /* at the knobs */
     guint64 last_pass;                              /* sync count last told to the listener */

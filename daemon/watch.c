@@ -238,6 +238,7 @@ got_outcome(const GError *error, gpointer user_data)
     gint64 now = migd_watch_clock();
 
     watch->action_pending = FALSE;
+    watch->action_refused = error != NULL;
     /* Stopped meanwhile: an action without outcome counts as done for whoever takes it up. */
     if (watch->listener != NULL && !migd_watch_is_finished(watch)) {
         migd_watch_record_outcome(watch, now, error);
@@ -262,6 +263,7 @@ act(MigdWatch *watch, const MigdDecision *decision)
     guint32 throttle = watch->info.has_sample ? watch->info.sample.throttle_pct : 0;
 
     watch->action_pending = TRUE;
+    watch->action_refused = FALSE;
     watch->query_clean = FALSE;
     watch->look_stale = watch->look_pending;
     watch->action = *decision;
