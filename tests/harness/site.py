@@ -110,11 +110,13 @@ def check_arrival(domain: Domain, limit_ms: int):
     domain.arrive()
     same(domain.state(), "running", "state at the destination")
     figure = figures(domain.host, domain.name)
+    # After post-copy libvirt has no figures there: what was silence on the console is an upper bound.
+    pause_ms = figure.get("Total downtime", domain.gap_ms())
     verdict = domain.verify()
-    print(f"# {domain.name}: {figure['Time elapsed']} ms, pause {figure['Total downtime']} ms, silent "
-          f"{domain.gap_ms():.0f} ms, sent {figure['Data processed'] >> 20} MiB in {figure['Iteration']} passes, "
-          f"wrong pages {verdict}")
-    check(figure["Total downtime"] <= limit_ms, f"pause of {figure['Total downtime']} ms, {limit_ms} allowed")
+    print(f"# {domain.name}: {figure.get('Time elapsed', '?')} ms, pause {pause_ms:.0f} ms, silent "
+          f"{domain.gap_ms():.0f} ms, sent {figure.get('Data processed', 0) >> 20} MiB in "
+          f"{figure.get('Iteration', '?')} passes, wrong pages {verdict}")
+    check(pause_ms <= limit_ms, f"pause of {pause_ms:.0f} ms, {limit_ms} allowed")
     if verdict.wrong is None:
         raise Skip(f"/dev/kvm does not open: {verdict.reason}")
     same(verdict.wrong, 0, f"wrong pages ({verdict.reason})")

@@ -28,11 +28,13 @@ def hopeless_migration_is_aborted_early():
         process = domain.migrate(p2p=False)
         migration = bus.wait_migration(domain.name, 30)
         output, _ = process.communicate(timeout=90)
-        check(process.returncode != 0 and "cancel" in output, f"virsh does not report the cancel: {output}")
+        # One time in twenty QEMU stumbles over the socket that it closes to cancel, and virsh tells that.
+        check(process.returncode != 0 and ("canceled" in output or "Broken pipe" in output),
+              f"virsh does not report the cancel: {output}")
         status = bus.wait_finished(migration, 15)
         same(status["Result"], "canceled", "result")
-        last = trace(bus, migration, "decision")[-1]
-        same(last["action"], "abort", "last decision")
+        last = [d for d in trace(bus, migration, "decision") if d["action"] != "wait"][-1]
+        same(last["action"], "abort", "last decision to act")
         took_s = trace(bus, migration, "finish")[0]["total_us"] / 1e6
         print(f"# aborted after {took_s:.1f} s of 60 s, {last['reason']}: {status['LastDecision']}")
         check(took_s < 40, "not early")

@@ -67,7 +67,7 @@ def steered() -> Iterator[Scene]:
 def daemon_killed():
     with steered() as scene:
         scene.bus.kill_daemon()
-        scene.bus.start_daemon()
+        scene.site.start_daemon()
         same(scene.bus.wait_migration(scene.domain.name, 15), scene.migration, "the migration that was adopted")
         scene.ends("succeeded")
         same(scene.process.returncode, 0, "exit status of virsh")
@@ -79,7 +79,7 @@ def daemon_killed_and_the_end_missed():
         scene.bus.kill_daemon()
         scene.site.a.virsh("domjobabort", scene.domain.name)
         scene.process.communicate(timeout=30)
-        scene.bus.start_daemon()
+        scene.site.start_daemon()
         scene.bus.wait_domain(scene.domain.name)
         scene.stays()
 
