@@ -42,6 +42,7 @@ def without_leave_it_says_that_it_cannot():
         text = bus.status(migration)["LastDecision"] + bus.text("explain", migration)
         for word in ("post-copy", "throttle"):
             check(word in text, f"does not say that {word} is not possible: {text}")
+        print("".join(f"# {line}\n" for line in text.splitlines()), end="")
         if bus.status(migration)["State"] != "finished":
             bus.text("cancel", migration)
         process.communicate(timeout=30)
