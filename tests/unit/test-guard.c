@@ -162,6 +162,58 @@ test_describe(void)
         "downtime-limit from 300 ms to 500 ms, max-bandwidth from 128.0 MiB/s to no limit");
 }
 
+/* libvirt rounds to whole MiB/s: that is nobody's hand; a step of a MiB/s is. */
+static void
+test_speed_rounding(void)
+{
+    MigdDecision decision = decide(MIGD_ACTION_SET_BANDWIDTH, 50000000);
+    MigdKnobs now = usual;
+    MigdGuard guard;
+
+    migd_guard_init(&guard, &usual);
+    migd_guard_acted(&guard, &decision);
+    now.max_bandwidth_bps = 47u << 20;
+    g_assert_cmpuint(migd_guard_look(&guard, &now), ==, 0);
+    g_assert_cmpuint(migd_guard_to_restore(&guard), ==, MIGD_KNOB_BANDWIDTH);
+    now.max_bandwidth_bps = 48u << 20;
+    g_assert_cmpuint(migd_guard_look(&guard, &now), ==, MIGD_KNOB_BANDWIDTH);
+    now.max_bandwidth_bps = 0; /* no limit is not a limit of nearly nothing */
+    guard.foreign = 0;
+    g_assert_cmpuint(migd_guard_look(&guard, &now), ==, MIGD_KNOB_BANDWIDTH);
+}
+
+static void
+assert_missing(const MigdGuard *guard, guint32 can_do, const char *text)
+{
+    static const guint32 wanted = 1u << MIGD_ACTION_THROTTLE | 1u << MIGD_ACTION_POSTCOPY;
+    g_autofree char *missing = migd_guard_explain_missing(guard, can_do, wanted);
+
+    g_assert_cmpstr(missing, ==, text);
+}
+
+static void
+test_missing(void)
+{
+    static const char postcopy[] =
+        " Switching to post-copy is not possible: it was not enabled when the migration began.";
+    MigdKnobs bare = {.has = MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH};
+    MigdGuard guard;
+
+    migd_guard_init(&guard, &usual);
+    assert_missing(&guard, G_MAXUINT32, "");
+    assert_missing(&guard, 1u << MIGD_ACTION_THROTTLE, postcopy);
+    assert_missing(&guard, 1u << MIGD_ACTION_POSTCOPY,
+                   " A throttle is not possible: auto-converge was not enabled when the migration "
+                   "began.");
+    guard.foreign = MIGD_KNOB_THROTTLE_MAX;
+    assert_missing(&guard, 1u << MIGD_ACTION_POSTCOPY,
+                   " A throttle is not possible: somebody else has turned its knobs.");
+    migd_guard_init(&guard, &bare);
+    assert_missing(&guard, 1u << MIGD_ACTION_POSTCOPY,
+                   " A throttle is not possible: its knobs are out of reach (under libvirt they "
+                   "need AllowMonitorCommands=yes).");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -174,5 +226,7 @@ main(int argc, char **argv)
     g_test_add_func("/guard/start", test_start);
     g_test_add_func("/guard/abilities-need-support", test_abilities_need_support);
     g_test_add_func("/guard/describe", test_describe);
+    g_test_add_func("/guard/speed-rounding", test_speed_rounding);
+    g_test_add_func("/guard/missing", test_missing);
     return g_test_run();
 }
