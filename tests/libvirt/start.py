@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Migrations that migrationd starts itself, peer to peer; what it does when somebody else turns a knob; and what when it
-may not send monitor commands."""
+"""Migrations that migrationd starts itself, peer to peer; what it does when somebody else turns a knob, and what when
+it may not send monitor commands."""
 
 import time
 
