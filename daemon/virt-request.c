@@ -382,6 +382,11 @@ migd_virt_write_knobs(MigdDomain *base, const MigdKnobs *knobs, guint32 mask, Mi
 /* ---- decisions
  * ----------------------------------------------------------------------------------- */
 
+/* QEMU refuses a highest throttle below the initial one. At the end libvirt puts the initial one
+ * back, with everything else in one command: all of that would stay behind. So the highest one
+ * stays above QEMU's default, except to take back a throttle that is in force. */
+#define QEMU_THROTTLE_INITIAL_PCT 20
+
 static gboolean
 throttle(const MigdVirtDomain *domain, const MigdDecision *decision, guint32 now_pct,
          MigdVirtSteps *steps, MigdKnobs *turned, GError **error)
@@ -394,7 +399,13 @@ throttle(const MigdVirtDomain *domain, const MigdDecision *decision, guint32 now
         return FALSE;
     }
     command = migd_qmp_command_for_decision(decision, now_pct, domain->knobs.has, turned, error);
-    if (command != NULL)
+    if (command != NULL && now_pct == 0 && turned->throttle_max_pct < QEMU_THROTTLE_INITIAL_PCT) {
+        g_autoptr(GPtrArray) wider = NULL;
+
+        turned->throttle_max_pct = QEMU_THROTTLE_INITIAL_PCT;
+        wider = migd_qmp_commands_for_knobs(turned, turned->has);
+        steps->command = migd_virt_monitor_encode(wider->pdata[0], error);
+    } else if (command != NULL)
         steps->command = migd_virt_monitor_encode(command, error);
     return steps->command != NULL;
 }
