@@ -4,12 +4,50 @@ it may not send monitor commands."""
 
 import time
 
-from harness.bus import CtlError
+from gi.repository import Gio, GLib
+
+from harness.bus import NAME, Bus, CtlError
 from harness.case import check, needs_kvm, run, same
-from harness.site import PLATEAU, Site, check_arrival, trace, wait_knobs
+from harness.site import PLATEAU, Site, check_arrival, trace, wait_decision, wait_knobs
 
 WHY = "under TCG QEMU 7.2 forgets dirty pages, so that a plateau does not last"
 FOREIGN_MS = 77
+
+
+def measure(bus: Bus, domain: str) -> int:
+    """Bytes/s that the guest dirties, by page sampling."""
+    answer = bus.connection().call_sync(
+        NAME, bus.wait_domain(domain)["Object"], "org.migrationd1.Domain", "MeasureDirtyRate",
+        GLib.Variant("(a{sv})", ({"seconds": GLib.Variant("u", 1)},)), None, Gio.DBusCallFlags.NONE, 20000, None)
+    return answer.unpack()[0]["DirtyRate"]
+
+
+def dirty_rate_is_measured_before_and_refused_during_a_migration():
+    needs_kvm(WHY)
+    with Site() as site:
+        bus = site.start_daemon()
+        busy, idle = site.start("busy", PLATEAU), site.start("idle", "ws=64 rate=0")
+        for domain in (busy, idle):
+            bus.wait_domain(domain.name)
+        rates = measure(bus, "busy"), measure(bus, "idle")
+        print(f"# measured: {rates[0] >> 20} and {rates[1] >> 20} MiB/s")
+        # It counts each page once, so 64 MiB and the tables are the most that it can see.
+        check(32 << 20 <= rates[0] <= 97 << 20 and rates[1] < 8 << 20, f"dirty rates {rates} of 90 MB/s and none")
+        same(bus.wait_domain("busy")["DirtyRate"], rates[0], "property DirtyRate")
+        same(bus.wait_domain("busy")["Tainted"], False, "tainted by measuring")
+        process = busy.migrate("--auto-converge")
+        migration = bus.wait_migration("busy", 30)
+        begin = time.monotonic()
+        try:
+            measure(bus, "busy")
+            raise AssertionError("measured during a migration")
+        except GLib.Error as e:
+            check("MigrationInProgress" in e.message, e.message)
+        check(time.monotonic() - begin < 2, "refused only after it was tried")
+        wait_decision(bus, migration, lambda d: "throttle" in d["action"])
+        same(bus.wait_domain("busy")["Tainted"], True, "Tainted after a monitor command")
+        bus.text("cancel", migration)
+        process.communicate(timeout=30)
 
 
 def plateau_arrives_inside_the_limits():
@@ -102,5 +140,6 @@ def without_monitor_commands_nothing_is_tainted():
         domain.runs_on()
 
 
-run(plateau_arrives_inside_the_limits, cancel_works_while_it_runs, what_cannot_work_is_refused_or_fails,
-    foreign_hand_is_left_its_knob, without_monitor_commands_nothing_is_tainted)
+run(dirty_rate_is_measured_before_and_refused_during_a_migration, plateau_arrives_inside_the_limits,
+    cancel_works_while_it_runs, what_cannot_work_is_refused_or_fails, foreign_hand_is_left_its_knob,
+    without_monitor_commands_nothing_is_tainted)
