@@ -25,6 +25,7 @@ static const struct {
     [MIGD_SCN_POSTCOPY] = {"guest", "postcopy", BOOLEAN, 0},
     [MIGD_SCN_BANDWIDTH] = {"link", "bandwidth", RATE, 1.1e9},
     [MIGD_SCN_STREAM_LIMIT] = {"link", "stream-limit", RATE, 0},
+    [MIGD_SCN_MAX_BANDWIDTH] = {"link", "max-bandwidth", RATE, 0},
     [MIGD_SCN_FIXED_DOWNTIME] = {"costs", "fixed-downtime", DURATION, 0},
     [MIGD_SCN_SYNC] = {"costs", "sync", PER_GIB, 0},
     [MIGD_SCN_HIDDEN] = {"costs", "hidden", BYTES, 0},

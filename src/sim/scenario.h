@@ -16,6 +16,7 @@ typedef enum {
     MIGD_SCN_POSTCOPY,       /* 0 or 1 */
     MIGD_SCN_BANDWIDTH,      /* bytes/s */
     MIGD_SCN_STREAM_LIMIT,   /* bytes/s that the sender's CPU can produce; 0 = none */
+    MIGD_SCN_MAX_BANDWIDTH,  /* bytes/s that somebody limits the migration to; 0 = none */
     MIGD_SCN_FIXED_DOWNTIME, /* seconds */
     MIGD_SCN_SYNC,           /* seconds per GiB of memory */
     MIGD_SCN_HIDDEN,         /* bytes that `remaining` does not show */

@@ -224,6 +224,8 @@ apply_changes(MigdSim *sim)
         if (change->at_s > sim->now_s + MIN_STEP_S)
             return;
         sim->values[change->key] = change->value;
+        if (change->key == MIGD_SCN_MAX_BANDWIDTH)
+            sim->knobs.max_bandwidth_bps = migd_from_double(change->value);
         sim->next_change++;
     }
 }
