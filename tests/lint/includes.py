@@ -21,12 +21,13 @@ LAYERS = {
     "virt": ["base", "policy"],
     "writeprotect": ["base", "policy"],
     "dbus": ["base"],
-    "cli": ["base", "policy", "sim", "json", "trace", "dbus"],
+    "cli": ["base", "policy", "sim", "peers", "json", "trace", "dbus"],
 }
 LAYERS["daemon"] = list(LAYERS)
+LAYERS["peers"] = ["policy", "sim"]  # tests/bench/peers; not for the daemon
 
 # Layers that may include these system headers and no others.
-ONLY_SYSTEM = {"policy": BASIC, "sim": BASIC, "base": BASIC}
+ONLY_SYSTEM = {"policy": BASIC, "sim": BASIC, "base": BASIC, "peers": BASIC}
 
 # System headers that only the named layers may include.
 RESERVED = [
@@ -42,6 +43,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 def layer_of(relative: str) -> str | None:
     """The layer that a file belongs to; None for tests, which may include all layers."""
+    if relative.startswith("tests/bench/peers/"):
+        return "peers"
     parts = relative.split("/")
     if parts[0] == "src" and len(parts) > 2:
         return parts[1]
@@ -120,6 +123,10 @@ CASES = [
     Case("clock, I/O and GIO in the policy", {"src/policy/a.c": "#include <time.h>\n#include <gio/gio.h>\n",
                                              "src/sim/b.c": "#include <stdio.h>\n"},
          ["src/policy/a.c:1: <time.h>", "src/policy/a.c:2: <gio/gio.h>", "src/sim/b.c:1: <stdio.h>"]),
+    Case("peers are pure, for simulation and benches, and not for the daemon", {
+        "tests/bench/peers/a.c": '#include "peers/peer.h"\n#include "sim/engine.h"\n#include <time.h>\n',
+        "src/cli/a.c": '#include "peers/peers.h"\n', "daemon/a.c": '#include "peers/peers.h"\n'},
+         ["daemon/a.c:1: may not use layer peers", "tests/bench/peers/a.c:3: <time.h>"]),
     Case("reserved libraries", {
         "src/qmp/a.c": "#include <json-c/json.h>\n#include <gio/gio.h>\n",
         "src/cli/a.c": "#include <libvirt/libvirt.h>\n#include <systemd/sd-journal.h>\n",
