@@ -38,6 +38,7 @@ typedef enum {
     MIGD_TAKES_ONCE = 1 << 6,
     MIGD_TAKES_CHECK = 1 << 7,
     MIGD_TAKES_CHART = 1 << 8,
+    MIGD_TAKES_ENGINE = 1 << 9,
 } MigdTakes;
 
 typedef struct {
@@ -49,6 +50,7 @@ typedef struct {
     char *bus; /* "system", "session" or an address */
 
     char *profile;
+    char *engines;  /* names, with commas */
     char **options; /* KEY=VALUE */
     char *id;
     gboolean wait;

@@ -18,6 +18,7 @@ migd_cli_clear(MigdCli *cli)
 {
     g_free(cli->bus);
     g_free(cli->profile);
+    g_free(cli->engines);
     g_strfreev(cli->options);
     g_free(cli->id);
     g_clear_object(&cli->connection);

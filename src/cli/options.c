@@ -12,7 +12,7 @@
 
 /* As GOption fills it. */
 typedef struct {
-    char *bus, *json, *profile, *id, *timeout;
+    char *bus, *json, *profile, *engines, *id, *timeout;
     char **options, **words;
     gboolean no_legend, ascii, bytes, help, version, wait, batch, once, check, chart;
 } Raw;
@@ -23,6 +23,7 @@ raw_clear(Raw *raw)
     g_free(raw->bus);
     g_free(raw->json);
     g_free(raw->profile);
+    g_free(raw->engines);
     g_free(raw->id);
     g_free(raw->timeout);
     g_strfreev(raw->options);
@@ -30,6 +31,24 @@ raw_clear(Raw *raw)
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Raw, raw_clear)
+
+/* "--json" alone means the short form: the only option whose value may be left out. */
+static char **
+with_json_form(char **argv)
+{
+    char **list = g_strdupv(argv);
+
+    for (guint i = 0; list[i] != NULL && strcmp(list[i], "--") != 0; i++) {
+        const char *next = list[i + 1] != NULL ? list[i + 1] : "";
+
+        if (strcmp(list[i], "--json") == 0 && strcmp(next, "short") != 0 &&
+            strcmp(next, "pretty") != 0 && strcmp(next, "off") != 0) {
+            g_free(list[i]);
+            list[i] = g_strdup("--json=short");
+        }
+    }
+    return list;
+}
 
 static gboolean
 parse_raw(char **argv, Raw *raw, GError **error)
@@ -43,6 +62,7 @@ parse_raw(char **argv, Raw *raw, GError **error)
         {"help", 'h', 0, G_OPTION_ARG_NONE, &raw->help, NULL, NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &raw->version, NULL, NULL},
         {"profile", 0, 0, G_OPTION_ARG_STRING, &raw->profile, NULL, NULL},
+        {"engine", 0, 0, G_OPTION_ARG_STRING, &raw->engines, NULL, NULL},
         {"option", 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->options, NULL, NULL},
         {"id", 0, 0, G_OPTION_ARG_STRING, &raw->id, NULL, NULL},
         {"wait", 0, 0, G_OPTION_ARG_NONE, &raw->wait, NULL, NULL},
@@ -55,7 +75,7 @@ parse_raw(char **argv, Raw *raw, GError **error)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-    char **list = g_strdupv(argv); /* the parser takes out and frees what it knows */
+    char **list = with_json_form(argv); /* the parser takes out and frees what it knows */
     gboolean ok;
 
     g_option_context_set_help_enabled(context, FALSE);
@@ -69,6 +89,7 @@ static guint
 given(const Raw *raw)
 {
     return (raw->profile != NULL ? MIGD_TAKES_PROFILE : 0u) |
+           (raw->engines != NULL ? MIGD_TAKES_ENGINE : 0u) |
            (raw->options != NULL ? MIGD_TAKES_OPTION : 0u) |
            (raw->id != NULL ? MIGD_TAKES_ID : 0u) | (raw->wait ? MIGD_TAKES_WAIT : 0u) |
            (raw->timeout != NULL ? MIGD_TAKES_TIMEOUT : 0u) | (raw->batch ? MIGD_TAKES_BATCH : 0u) |
@@ -124,6 +145,7 @@ keep(Raw *raw, MigdCli *cli)
 {
     cli->bus = raw->bus != NULL ? g_steal_pointer(&raw->bus) : g_strdup("system");
     cli->profile = g_steal_pointer(&raw->profile);
+    cli->engines = g_steal_pointer(&raw->engines);
     cli->options = g_steal_pointer(&raw->options);
     cli->id = g_steal_pointer(&raw->id);
     cli->legend = !raw->no_legend;

@@ -4,84 +4,12 @@
  * --check it is a test: the decisions must be those of the trace, bit for bit.
  */
 #include "cli/chart.h"
+#include "cli/profile.h"
 #include "cli/story.h"
 #include "cli/tojson.h"
 #include "cli/verbs.h"
 
-#include <string.h>
-
 #include "base/error.h"
-#include "base/names.h"
-
-#define DECISION_LEAD 12 /* columns before the text of a decision */
-
-/* ---- a profile by name or file ------------------------------------------------------------- */
-
-static char *
-profile_path(const char *name)
-{
-    static const char *const directories[] = {MIGD_PROFILE_DIR_ADMIN, MIGD_PROFILE_DIR_VENDOR};
-    g_autofree char *file = g_strconcat(name, ".conf", NULL);
-
-    if (strchr(name, '/') != NULL || g_file_test(name, G_FILE_TEST_IS_REGULAR))
-        return g_strdup(name);
-    for (guint i = 0; i < G_N_ELEMENTS(directories); i++) {
-        g_autofree char *path = g_build_filename(directories[i], file, NULL);
-        if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
-            return g_steal_pointer(&path);
-    }
-    return NULL;
-}
-
-static gboolean
-read_keys(GKeyFile *file, const char *path, MigdProfile *profile, GError **error)
-{
-    g_auto(GStrv) keys = g_key_file_get_keys(file, "Profile", NULL, error);
-
-    for (guint i = 0; keys != NULL && keys[i] != NULL; i++) {
-        g_autofree char *value = g_key_file_get_string(file, "Profile", keys[i], NULL);
-
-        if (g_str_equal(keys[i], "Description"))
-            continue;
-        if (!migd_profile_set(profile, keys[i], value != NULL ? value : "", error)) {
-            g_prefix_error(error, "%s: ", path);
-            return FALSE;
-        }
-    }
-    return keys != NULL;
-}
-
-static gboolean
-read_profile(const char *name, MigdProfile *ret_profile, GError **error)
-{
-    g_autofree char *path = profile_path(name);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    MigdProfile profile;
-
-    migd_profile_init(&profile);
-    if (path == NULL && g_str_equal(name, profile.name)) {
-        *ret_profile = profile;
-        return TRUE;
-    }
-    if (path == NULL) {
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
-                    "no profile \"%s\" in " MIGD_PROFILE_DIR_ADMIN " or " MIGD_PROFILE_DIR_VENDOR,
-                    name);
-        return FALSE;
-    }
-    if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, error)) {
-        g_prefix_error(error, "%s: ", path);
-        return FALSE;
-    }
-    g_autofree char *base = g_path_get_basename(path);
-    if (g_str_has_suffix(base, ".conf"))
-        base[strlen(base) - strlen(".conf")] = '\0';
-    g_strlcpy(profile.name, base, sizeof profile.name);
-    if (!read_keys(file, path, &profile, error))
-        return FALSE;
-    *ret_profile = profile;
-    return TRUE;
-}
 
 /* ---- the comparison ------------------------------------------------------------------------ */
 
@@ -122,24 +50,6 @@ note_difference(Report *report, const MigdDecision *decision, const MigdDecision
 }
 
 static void
-append_text(Report *report, const MigdDecision *decision, gboolean same)
-{
-    const MigdStyle *style = &report->cli->style;
-    g_autofree char *raw = migd_decision_explain(decision);
-    g_autofree char *text = migd_style_text(style, raw);
-    g_auto(GStrv) lines = migd_wrap(text, MAX(style->columns, 40) - DECISION_LEAD - 1);
-    double seconds = (double)(decision->time_us - report->trace->start.time_us) / 1e6;
-
-    for (guint i = 0; lines[i] != NULL; i++) {
-        if (i == 0)
-            g_string_append_printf(report->text, "%8.2f s %c", seconds, same ? ' ' : '!');
-        else
-            g_string_append_printf(report->text, "%*s", DECISION_LEAD, "");
-        g_string_append_printf(report->text, " %s\n", lines[i]);
-    }
-}
-
-static void
 on_decision(const MigdDecision *decision, const MigdDecision *recorded, gpointer user_data)
 {
     Report *report = user_data;
@@ -151,7 +61,8 @@ on_decision(const MigdDecision *decision, const MigdDecision *recorded, gpointer
         return;
     report->n_decisions++;
     if (report->cli->output == MIGD_OUTPUT_TEXT) {
-        append_text(report, decision, same);
+        migd_story_append_decision(report->text, decision, report->trace->start.time_us,
+                                   same ? ' ' : '!', &report->cli->style);
         return;
     }
     MigdJson *object = migd_decision_to_json(decision, report->trace->start.time_us);
@@ -214,7 +125,7 @@ migd_verb_replay(MigdCli *cli, char **arguments, GError **error)
         g_set_error_literal(error, MIGD_ERROR, MIGD_ERROR_FAILED, bad->message);
         return MIGD_EXIT_FAILED;
     }
-    if (cli->profile != NULL && !read_profile(cli->profile, &profile, error))
+    if (cli->profile != NULL && !migd_profile_read(cli->profile, &profile, error))
         return MIGD_EXIT_FAILED;
     differences = migd_trace_replay(trace, cli->profile != NULL ? &profile : NULL, on_decision,
                                     &report, NULL);

@@ -7,7 +7,8 @@
 #include "base/checked.h"
 #include "base/units.h"
 
-#define INDENT 15 /* columns: number, time and gaps before a decision's text */
+#define INDENT 15        /* columns: number, time and gaps before a decision's text */
+#define DECISION_LEAD 12 /* the same where there is no number */
 
 char *
 migd_story_title(const MigdPicture *picture, const MigdStyle *style)
@@ -270,4 +271,22 @@ migd_story_append(GString *out, const MigdPicture *picture, const MigdStyle *sty
     }
     for (guint i = first; i < lines->len; i++)
         g_string_append_printf(out, "%s\n", (const char *)lines->pdata[i]);
+}
+
+void
+migd_story_append_decision(GString *out, const MigdDecision *decision, gint64 begin_us, char mark,
+                           const MigdStyle *style)
+{
+    g_autofree char *raw = migd_decision_explain(decision);
+    g_autofree char *text = migd_style_text(style, raw);
+    g_auto(GStrv) lines = migd_wrap(text, MAX(style->columns, 40) - DECISION_LEAD - 1);
+
+    for (guint i = 0; lines[i] != NULL; i++) {
+        if (i == 0)
+            g_string_append_printf(out, "%8.2f s %c", (double)(decision->time_us - begin_us) / 1e6,
+                                   mark);
+        else
+            g_string_append_printf(out, "%*s", DECISION_LEAD, "");
+        g_string_append_printf(out, " %s\n", lines[i]);
+    }
 }

@@ -33,3 +33,7 @@ char *migd_story_effect(const MigdPicture *picture, guint index, const MigdStyle
  * the newest (0 = all). */
 void migd_story_append(GString *out, const MigdPicture *picture, const MigdStyle *style,
                        gboolean effects, guint max_lines);
+
+/* Appends one decision at its time since `begin_us`, wrapped; `mark` stands before the text. */
+void migd_story_append_decision(GString *out, const MigdDecision *decision, gint64 begin_us,
+                                char mark, const MigdStyle *style);

@@ -26,6 +26,8 @@ static const MigdVerb verbs[] = {
      migd_verb_explain},
     {"replay", "TRACE", "Run today's policy over a recorded migration", 1, 1,
      MIGD_TAKES_PROFILE | MIGD_TAKES_CHECK | MIGD_TAKES_CHART, migd_verb_replay},
+    {"simulate", "FILE...", "Play described migrations, and say what each would cost", 1, ANY,
+     MIGD_TAKES_PROFILE | MIGD_TAKES_ENGINE, migd_verb_simulate},
     {"profiles", "", "Names of the profiles", 0, 0, 0, migd_verb_profiles},
     {"reload", "", "Make the daemon read its configuration again", 0, 0, 0, migd_verb_reload},
     {"mode", "[enforce|observe]", "Show or set whether decisions are carried out", 0, 1, 0,
@@ -40,7 +42,9 @@ static const struct {
     MigdTakes takes;
     const char *option, *help;
 } options[] = {
-    {MIGD_TAKES_PROFILE, "--profile=NAME", "Limits and permissions to use; for replay also a file"},
+    {MIGD_TAKES_PROFILE, "--profile=NAME", "Limits and permissions to use; offline also a file"},
+    {MIGD_TAKES_ENGINE, "--engine=NAME,...",
+     "What steers: migrationd (the default), others, or all"},
     {MIGD_TAKES_OPTION, "--option=KEY=VALUE",
      "One key of a profile, e.g. MaxDowntime=200ms; repeat"},
     {MIGD_TAKES_ID, "--id=UUID", "The identity of the new migration"},
@@ -154,7 +158,8 @@ migd_verbs_help(void)
         else
             g_string_append_printf(out, "  %-21s %s\n", usage, verbs[i].help);
     }
-    g_string_append(out, "\nOptions of migrate, replay and watch (migrationctl VERB --help):\n");
+    g_string_append(
+        out, "\nOptions of migrate, replay, simulate and watch (migrationctl VERB --help):\n");
     append_options(out, G_MAXUINT);
     g_string_append(out,
                     "\nOptions of every verb:\n"

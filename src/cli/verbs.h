@@ -43,6 +43,7 @@ MigdExit migd_verb_set_limits(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_watch(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_explain(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_replay(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_simulate(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_profiles(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_reload(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_mode(MigdCli *cli, char **arguments, GError **error);
