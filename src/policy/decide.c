@@ -309,8 +309,9 @@ judge(const MigdView *view)
 {
     const MigdTrack *track = view->track;
 
-    if (track->window_bps > 0 && track->usual_bps > 0 &&
-        track->bandwidth_bps < DIP * track->usual_bps && track->window_bps < DIP * track->usual_bps)
+    if (track->link.window_bps > 0 && track->link.usual_bps > 0 &&
+        track->link.bps < DIP * track->link.usual_bps &&
+        track->link.window_bps < DIP * track->link.usual_bps)
         return MIGD_VERDICT_NETWORK_BOUND;
     if (track->model.n == 0)
         return MIGD_VERDICT_UNKNOWN;
@@ -329,7 +330,7 @@ seconds_to_deadline(const MigdTrack *track)
     if (deadline_us == MIGD_DEADLINE_NONE)
         return HUGE_VAL;
     if (deadline_us == MIGD_DEADLINE_AUTO) {
-        double bps = MAX(track->usual_bps, track->bandwidth_bps);
+        double bps = MAX(track->link.usual_bps, track->link.bps);
 
         if (bps <= 0)
             return HUGE_VAL;
@@ -357,7 +358,7 @@ look(const MigdTrack *track)
         return view;
     view.state = (MigdState){
         .remaining_bytes = (double)sync->remaining_bytes,
-        .bandwidth_bps = track->bandwidth_bps,
+        .bandwidth_bps = track->link.bps,
         .limit_s = (double)(migd_sample_has(sync, MIGD_HAS_DOWNTIME_LIMIT)
                                 ? sync->downtime_limit_us
                                 : track->profile.max_downtime_us) /
@@ -383,7 +384,7 @@ fill_numbers(const MigdView *view, MigdDecision *decision)
     decision->pass = track->last.pass;
     decision->remaining_bytes =
         track->synced ? track->sync.remaining_bytes : track->last.remaining_bytes;
-    decision->bandwidth_bps = migd_from_double(track->bandwidth_bps);
+    decision->bandwidth_bps = migd_from_double(track->link.bps);
     decision->downtime_limit_us = track->last.downtime_limit_us;
     decision->downtime_cap_us = track->profile.max_downtime_us;
     decision->throttle_pct = track->last.throttle_pct;

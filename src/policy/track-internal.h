@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "policy/link.h"
 #include "policy/model.h"
 #include "policy/track.h"
 
@@ -23,6 +24,7 @@ typedef struct {
 struct MigdTrack {
     MigdProfile profile;
     MigdAbilities abilities;
+    MigdCosts costs;
 
     MigdSample last; /* newest observation, fields that it lacked carried over */
     MigdSample sync; /* newest observation right after a sync in pre-copy */
@@ -35,17 +37,12 @@ struct MigdTrack {
     guint
         phase_passes; /* of the newest passes, how many belong to the present phase of the guest */
     MigdModel model;
-    double bandwidth_bps; /* over the newest passes; 0 = not known */
-    double usual_bps;     /* the link as it was over the whole migration */
+    MigdLink link;
 
     guint64 pass;       /* number of the present pass; 0 before the first */
     gboolean pass_open; /* the present pass was seen from its beginning */
     gint64 pass_start_us;
     guint64 pass_start_transferred, pass_start_remaining;
-
-    gint64 window_start_us; /* bandwidth over the newest second or so, for network dips */
-    guint64 window_start_transferred;
-    double window_bps; /* smoothed; 0 = not known */
 
     /* What QEMU's auto-converge has counted: it judges at most once a second and engages at the
      * second high sync. */

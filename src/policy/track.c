@@ -11,12 +11,6 @@
 
 #include "base/checked.h"
 
-/* A measurement of bandwidth over less than this says more about buffers than about the link. */
-#define BANDWIDTH_WINDOW_US (G_USEC_PER_SEC / 2)
-
-/* A pass this long is measured by its end. */
-#define LONG_PASS_US (4 * G_USEC_PER_SEC)
-
 /* QEMU judges the dirty rate at syncs at least this far apart. */
 #define JUDGE_US G_USEC_PER_SEC
 
@@ -51,6 +45,12 @@ migd_track_free(MigdTrack *track)
 }
 
 void
+migd_track_set_costs(MigdTrack *track, const MigdCosts *costs)
+{
+    track->costs = *costs;
+}
+
+void
 migd_track_set_abilities(MigdTrack *track, const MigdAbilities *abilities)
 {
     track->abilities = *abilities;
@@ -76,34 +76,6 @@ merge(MigdSample *last, const MigdSample *sample)
             migd_sample_set(&merged, field, migd_sample_get(last, field));
     }
     *last = merged;
-}
-
-/* Bandwidth over the newest passes, as many as it takes to fill the window. */
-static void
-measure_bandwidth(MigdTrack *track)
-{
-    gint64 duration_us = 0;
-    guint64 sent_bytes = 0;
-
-    for (guint i = track->n_passes; i > 0 && duration_us < BANDWIDTH_WINDOW_US; i--) {
-        const MigdPass *pass = &track->passes[i - 1];
-
-        if (!pass->usable)
-            break;
-        duration_us += pass->duration_us;
-        sent_bytes = migd_sat_add(sent_bytes, pass->sent_bytes);
-    }
-    if (duration_us <= 0 || sent_bytes == 0)
-        return;
-    track->bandwidth_bps = (double)sent_bytes * G_USEC_PER_SEC / (double)duration_us;
-    /* Over a long pass the link may have changed: then its newest part counts. */
-    if (duration_us > LONG_PASS_US && track->window_bps > 0)
-        track->bandwidth_bps = track->window_bps;
-    /* In pass 1 QEMU spends part of its time on zero pages, which cost no bytes: the best window is
-     * the link. */
-    if (track->n_passes == 1)
-        track->bandwidth_bps = MAX(track->bandwidth_bps, track->usual_bps);
-    track->usual_bps = MAX(track->usual_bps, track->bandwidth_bps);
 }
 
 static void
@@ -158,8 +130,8 @@ end_pass(MigdTrack *track, const MigdSample *sample)
     guint64 sent = migd_sat_sub(sample->transferred_bytes, track->pass_start_transferred);
     /* What was unsent when the sync came is still there after it; the rest is new. */
     guint64 unsent = migd_sat_sub(track->pass_start_remaining, sent);
-    guint64 fits = migd_from_double(track->bandwidth_bps * (double)track->last.downtime_limit_us /
-                                    G_USEC_PER_SEC);
+    guint64 fits =
+        migd_from_double(track->link.bps * (double)track->last.downtime_limit_us / G_USEC_PER_SEC);
     MigdPass pass = {
         .duration_us = sample->time_us - track->pass_start_us,
         .sent_bytes = sent,
@@ -187,29 +159,9 @@ begin_pass(MigdTrack *track, const MigdSample *sample)
     track->pass_start_us = sample->time_us;
     track->pass_start_transferred = sample->transferred_bytes;
     track->pass_start_remaining = sample->remaining_bytes;
+    migd_link_begin_pass(&track->link, sample->time_us, sample->transferred_bytes);
     if (!track->synced)
         track->judged_us = sample->time_us;
-}
-
-static void
-follow_window(MigdTrack *track, const MigdSample *sample)
-{
-    gint64 elapsed_us = sample->time_us - track->window_start_us;
-
-    if (track->window_start_us != 0 && elapsed_us < BANDWIDTH_WINDOW_US && elapsed_us >= 0 &&
-        sample->transferred_bytes >= track->window_start_transferred)
-        return;
-    if (track->window_start_us != 0 && elapsed_us > 0) {
-        guint64 sent = migd_sat_sub(sample->transferred_bytes, track->window_start_transferred);
-
-        double bps = (double)sent * G_USEC_PER_SEC / (double)elapsed_us;
-
-        track->window_bps = track->window_bps > 0 ? (track->window_bps + bps) / 2 : bps;
-        if (sample->pass <= 1)
-            track->usual_bps = MAX(track->usual_bps, track->window_bps);
-    }
-    track->window_start_us = sample->time_us;
-    track->window_start_transferred = sample->transferred_bytes;
 }
 
 /* A sync has been done since the last observation. */
@@ -222,9 +174,11 @@ add_sync(MigdTrack *track, const MigdSample *sample)
     if (sample->pass > track->pass + 1)
         track->pass_open = FALSE;
     if (!first) {
+        if (track->pass_open)
+            migd_link_end_pass(&track->link, sample->time_us, sample->transferred_bytes,
+                               track->n_passes == 0);
         end_pass(track, sample);
         track->sync = *sample;
-        measure_bandwidth(track);
         refit(track);
         if (track->acted) {
             track->syncs_since_action++;
@@ -249,7 +203,7 @@ migd_track_add(MigdTrack *track, const MigdSample *sample)
         track->start_us = now.time_us - (gint64)MIN(now.elapsed_us, (guint64)MAX_TIME_US);
     }
     if (now.status == MIGD_STATUS_PRECOPY && migd_sample_has(sample, needed)) {
-        follow_window(track, &now);
+        migd_link_read(&track->link, now.time_us, now.transferred_bytes, now.pass <= 1);
         if (sample->pass > track->pass)
             add_sync(track, &now);
         else if (migd_sample_has(sample, MIGD_HAS_SYNC) && sample->pass == track->sync.pass)

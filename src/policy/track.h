@@ -20,6 +20,16 @@ MigdTrack *migd_track_new(const MigdProfile *profile, const MigdAbilities *abili
 void migd_track_free(MigdTrack *track);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdTrack, migd_track_free)
 
+/* What a pause costs beside what is left to send, as finished migrations of this guest or on this
+ * host have taught. */
+typedef struct {
+    guint64 fixed_us;     /* device state, last sync, start at the destination */
+    guint64 hidden_bytes; /* sent in the pause although `remaining` does not show them */
+} MigdCosts;
+
+/* From now on the pause is reckoned with `costs`; until then, with none. */
+void migd_track_set_costs(MigdTrack *track, const MigdCosts *costs);
+
 /* What can be done has changed: a capability was read late, or somebody else took a knob. */
 void migd_track_set_abilities(MigdTrack *track, const MigdAbilities *abilities);
 

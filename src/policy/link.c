@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Measuring the link. A pass is sending and then a sync, so bytes over time is less than the link
+ * carries; how much less tells how long the sync took, once the rate was also seen within a pass.
+ */
+#include "policy/link.h"
+
+#include <math.h>
+
+#include "base/checked.h"
+
+/* A measurement of bandwidth over less than this says more about buffers than about the link. */
+#define WINDOW_US (G_USEC_PER_SEC / 2)
+
+/* Over a pass this long the link may have changed: its newest part counts. */
+#define LONG_PASS_US (4 * G_USEC_PER_SEC)
+
+/* A pass weighs this much less than the one after it. */
+#define FADE 0.6
+
+/* A rate this much off the average is another link, not a bad moment of this one. */
+#define OTHER_LINK 1.6
+
+/* A sync shorter than this part of its pass cannot be told from unsteady sending. */
+#define NOTICEABLE 0.1
+
+static double
+rate(guint64 from, guint64 to, gint64 elapsed_us)
+{
+    return (double)migd_sat_sub(to, from) * G_USEC_PER_SEC / (double)elapsed_us;
+}
+
+void
+migd_link_read(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pass)
+{
+    gint64 elapsed_us = time_us - link->window_start_us;
+    gint64 in_pass_us = time_us - link->pass_start_us;
+
+    if (link->pass_start_us != 0 && in_pass_us >= WINDOW_US)
+        link->pass_bps = MAX(link->pass_bps, rate(link->pass_start_bytes, bytes, in_pass_us));
+    if (link->window_start_us != 0 && elapsed_us < WINDOW_US && elapsed_us >= 0 &&
+        bytes >= link->window_start_bytes)
+        return;
+    if (link->window_start_us != 0 && elapsed_us > 0) {
+        double bps = rate(link->window_start_bytes, bytes, elapsed_us);
+
+        link->window_bps = link->window_bps > 0 ? (link->window_bps + bps) / 2 : bps;
+        link->windows_bps[link->n_windows++ % G_N_ELEMENTS(link->windows_bps)] = bps;
+        if (first_pass)
+            link->usual_bps = MAX(link->usual_bps, link->window_bps);
+    }
+    link->window_start_us = time_us;
+    link->window_start_bytes = bytes;
+}
+
+void
+migd_link_begin_pass(MigdLink *link, gint64 time_us, guint64 bytes)
+{
+    link->pass_start_us = time_us;
+    link->pass_start_bytes = bytes;
+    link->pass_bps = 0;
+}
+
+/* The shortest of the newest estimates: an unsteady link makes each too long, never too short. */
+static void
+note_sync(MigdLink *link, double sync_s, double pass_s)
+{
+    link->syncs_s[link->n_syncs++ % G_N_ELEMENTS(link->syncs_s)] =
+        sync_s > NOTICEABLE * pass_s ? sync_s : 0;
+    if (link->n_syncs < 2)
+        return;
+    link->sync_s = HUGE_VAL;
+    for (guint i = 0; i < MIN(link->n_syncs, G_N_ELEMENTS(link->syncs_s)); i++)
+        link->sync_s = MIN(link->sync_s, link->syncs_s[i]);
+}
+
+/* What the link carries now, by the best of the newest windows: the sync at the end of a pass makes
+ * one or two of them look idle. */
+static double
+late_rate(const MigdLink *link)
+{
+    double best = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS(link->windows_bps); i++)
+        best = MAX(best, link->windows_bps[i]);
+    return best;
+}
+
+void
+migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pass)
+{
+    gint64 duration_us = time_us - link->pass_start_us;
+    guint64 sent = migd_sat_sub(bytes, link->pass_start_bytes);
+
+    if (duration_us <= 0 || sent == 0)
+        return;
+    double seconds = (double)duration_us / G_USEC_PER_SEC;
+    if (link->pass_bps > 0 && !first_pass)
+        note_sync(link, seconds - (double)sent / link->pass_bps, seconds);
+    double bps = (double)sent / MAX(seconds - link->sync_s, seconds / 20);
+    if (duration_us > LONG_PASS_US && link->sync_s <= 0 && late_rate(link) > 0)
+        bps = late_rate(link);
+    /* In pass 1 QEMU spends part of its time on zero pages, which cost no bytes: the best window is
+     * the link. */
+    if (first_pass)
+        bps = MAX(bps, link->usual_bps);
+
+    double weight = MIN((double)duration_us / WINDOW_US, 1);
+    gboolean other = link->bps > 0 && fabs(log(bps / link->bps)) > log(OTHER_LINK);
+    double kept = other ? FADE * weight * link->weight * FADE : FADE * link->weight;
+
+    /* A short pass is no proof of another link, a whole window is. */
+    if (other && weight >= 1)
+        kept = 0;
+    link->bps = (kept * link->bps + weight * bps) / (kept + weight);
+    link->weight = kept + weight;
+    link->usual_bps = MAX(link->usual_bps, link->bps);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The link, as a migration shows it: how fast it carries, how fast it once carried, and how long a
+ * dirty sync holds it up. Bytes and time only; what the guest dirties is the model's business.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef struct {
+    double bps;        /* to be expected of the next passes; 0 = not known */
+    double usual_bps;  /* the most it has carried for a while */
+    double window_bps; /* over the newest second or so; 0 = not known */
+    double sync_s;     /* a dirty sync takes this long, and nothing is sent meanwhile */
+
+    gint64 window_start_us;
+    guint64 window_start_bytes;
+    gint64 pass_start_us;
+    guint64 pass_start_bytes;
+    double pass_bps;       /* best rate since the present pass began */
+    double windows_bps[3]; /* newest ones, in a ring */
+    guint n_windows;       /* read so far */
+    double weight;         /* of what `bps` averages */
+    double syncs_s[3];     /* newest estimates of `sync_s` */
+    guint n_syncs;         /* made so far */
+} MigdLink;
+
+/* A reading in pre-copy: `bytes` on the wire at `time_us`. */
+void migd_link_read(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pass);
+
+/* A pass begins at this reading; `seen` = at its very beginning. */
+void migd_link_begin_pass(MigdLink *link, gint64 time_us, guint64 bytes);
+
+/* A pass that was seen whole has ended at this reading. */
+void migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pass);
