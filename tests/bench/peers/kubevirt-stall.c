@@ -8,7 +8,8 @@
  */
 #include "peers/peer.h"
 
-#define POLL_US MIGD_PEER_MS(400)
+#define POLL_US MIGD_PEER_MS(100) /* finer than its own, which counts from the last event */
+#define REST_US (gint64) MIGD_PEER_MS(400)
 #define WINDOW_US MIGD_PEER_SECONDS(40)
 #define PATIENCE_US MIGD_PEER_SECONDS(40) /* for a low point; halved each time it runs out */
 #define SWITCHOVER_US MIGD_PEER_SECONDS(60)
@@ -26,16 +27,17 @@ typedef struct {
 typedef struct {
     gboolean disrupt, postcopy;
     gint64 timeout_us;
-    gint64 poll_us; /* the next one */
+    gint64 looked_us; /* its last look */
     double smooth_bps;
-    GArray *syncs;     /* of Sync: those inside the window, oldest first */
-    guint64 old_min;   /* the least that was left before the window; G_MAXUINT64 = nothing there */
-    gint64 stalled_us; /* 0 = not stalled */
-    gint64 patience_us, relax_us; /* what is granted now, and when it runs out */
+    guint64 left_bytes; /* after the last sync */
+    GArray *syncs;      /* of Sync: those inside the window, oldest first */
+    guint64 old_min;    /* the least that was left before the window; G_MAXUINT64 = nothing there */
+    gboolean stalled;
     guint64 best_bytes;           /* the low point that is waited for */
     GArray *lows;                 /* of guint64: what was left after each sync since the stall */
-    gint64 give_up_us;            /* the switchover has been asked for and must be done by then */
-    gboolean done;                /* nothing more to say */
+    gint64 patience_us, relax_us; /* what is granted now, and when it runs out */
+    gint64 give_up_us; /* the switchover has been asked for and must be done by then; 0 = not yet */
+    gboolean done;     /* nothing more to say */
 } Stall;
 
 static Stall *
@@ -84,7 +86,7 @@ fold(Stall *stall, gint64 now_us)
     while (stall->syncs->len > 0) {
         const Sync *oldest = &g_array_index(stall->syncs, Sync, 0);
 
-        if (now_us - oldest->time_us <= WINDOW_US)
+        if (now_us - oldest->time_us < WINDOW_US)
             return;
         stall->old_min = MIN(stall->old_min, oldest->left_bytes);
         g_array_remove_index(stall->syncs, 0);
@@ -102,22 +104,21 @@ least(const Stall *stall)
     return bytes;
 }
 
-/* The next worse low point since the stall, for when the best one does not come back. */
+/* When the low point does not come back in time, the lowest since the stall takes its place: once
+ * each, so the mark rises. */
 static void
-relax(Stall *stall, gint64 now_us)
+relax(Stall *stall, guint64 left_bytes, gint64 now_us)
 {
-    guint64 next = G_MAXUINT64;
+    guint lowest = 0;
 
+    g_array_append_val(stall->lows, left_bytes);
     if (now_us < stall->relax_us)
         return;
-    for (guint i = 0; i < stall->lows->len; i++) {
-        guint64 bytes = g_array_index(stall->lows, guint64, i);
-
-        if (bytes > stall->best_bytes)
-            next = MIN(next, bytes);
-    }
-    if (next != G_MAXUINT64)
-        stall->best_bytes = next;
+    for (guint i = 1; i < stall->lows->len; i++)
+        if (g_array_index(stall->lows, guint64, i) < g_array_index(stall->lows, guint64, lowest))
+            lowest = i;
+    stall->best_bytes = g_array_index(stall->lows, guint64, lowest);
+    g_array_remove_index_fast(stall->lows, lowest);
     stall->patience_us /= 2;
     stall->relax_us = now_us + stall->patience_us;
 }
@@ -130,27 +131,24 @@ at_low_point(Stall *stall, guint64 left_bytes, gint64 now_us)
 
     fold(stall, now_us);
     g_array_append_val(stall->syncs, sync);
-    if (stall->stalled_us == 0 && stall->old_min != G_MAXUINT64 &&
-        (double)left_bytes >= (double)stall->old_min * (1 - MARGIN)) {
-        stall->stalled_us = now_us;
+    if (stall->stalled) {
+        relax(stall, left_bytes, now_us);
+    } else if (stall->old_min != G_MAXUINT64 &&
+               (double)left_bytes >= (double)stall->old_min * (1 - MARGIN)) {
+        stall->stalled = TRUE;
+        stall->best_bytes = least(stall);
         stall->patience_us = PATIENCE_US;
         stall->relax_us = now_us + PATIENCE_US;
-        stall->best_bytes = G_MAXUINT64;
     }
-    if (stall->stalled_us == 0)
-        return FALSE;
-    g_array_append_val(stall->lows, left_bytes);
-    if (stall->patience_us == PATIENCE_US)
-        stall->best_bytes = least(stall);
-    relax(stall, now_us);
-    return (double)left_bytes <= (double)stall->best_bytes * (1 + MARGIN);
+    return stall->stalled && (double)left_bytes <= (double)stall->best_bytes * (1 + MARGIN);
 }
 
-/* The end that is allowed, where `left_bytes` take `seconds` at the smoothed bandwidth. */
+/* The end that is allowed, at a low point or because it is `late`. */
 static MigdDecision
-end_it(Stall *stall, const MigdSample *sample, double seconds, gboolean late)
+end_it(Stall *stall, const MigdSample *sample, gboolean late)
 {
     gint64 now_us = migd_peer_elapsed_us(sample);
+    double seconds = (double)stall->left_bytes / stall->smooth_bps;
     double room_s = (double)(2 * stall->timeout_us - now_us) / G_USEC_PER_SEC;
 
     /* More than twice the time it may take: the network must have dropped, which may pass. */
@@ -166,33 +164,32 @@ end_it(Stall *stall, const MigdSample *sample, double seconds, gboolean late)
     return migd_peer_act(sample, MIGD_ACTION_SET_DOWNTIME, MIGD_PEER_MS(MOST_MS));
 }
 
+/* An event tells it of a sync; when none has come for a while it looks at the bandwidth. */
 static MigdDecision
 look(gpointer state, const MigdSample *sample)
 {
     Stall *stall = state;
+    gboolean sync = migd_sample_has(sample, MIGD_HAS_SYNC);
     gint64 now_us = migd_peer_elapsed_us(sample);
+    double bps = (double)sample->bandwidth_bps;
 
-    if (stall->done || !migd_peer_precopy(sample))
+    if (stall->done || !migd_peer_precopy(sample) || (!sync && now_us - stall->looked_us < REST_US))
         return migd_peer_wait(sample);
-    if (sample->time_us >= stall->poll_us) {
-        double bps = (double)sample->bandwidth_bps;
-
+    stall->looked_us = now_us;
+    if (!sync)
         stall->smooth_bps =
             stall->smooth_bps > 0 ? SMOOTHING * bps + (1 - SMOOTHING) * stall->smooth_bps : bps;
-        stall->poll_us = sample->time_us + POLL_US;
-    }
+    else
+        stall->left_bytes = sample->remaining_bytes;
+    if (stall->smooth_bps <= 0)
+        return migd_peer_wait(sample);
     if (stall->give_up_us > 0) {
-        stall->done = now_us > stall->give_up_us;
+        stall->done = now_us >= stall->give_up_us + G_USEC_PER_SEC; /* it counts whole seconds */
         return stall->done ? migd_peer_act(sample, MIGD_ACTION_ABORT, 0) : migd_peer_wait(sample);
     }
-    double seconds =
-        stall->smooth_bps > 0 ? (double)sample->remaining_bytes / stall->smooth_bps : G_MAXDOUBLE;
-    if (now_us > stall->timeout_us)
-        return end_it(stall, sample, seconds, TRUE);
-    if (migd_sample_has(sample, MIGD_HAS_SYNC) &&
-        at_low_point(stall, sample->remaining_bytes, now_us))
-        return end_it(stall, sample, seconds, FALSE);
-    return migd_peer_wait(sample);
+    gboolean low = sync && at_low_point(stall, sample->remaining_bytes, now_us);
+    gboolean late = now_us >= stall->timeout_us + G_USEC_PER_SEC;
+    return low || late ? end_it(stall, sample, late) : migd_peer_wait(sample);
 }
 
 const MigdEngine migd_peer_kubevirt_stall = {

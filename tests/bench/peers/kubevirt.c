@@ -15,17 +15,16 @@
 
 #define TUNING_FIRST_MS 150
 #define TUNING_LAST_MS 900
-#define TUNING_STEPS 7
-#define TUNING_STEP_US MIGD_PEER_SECONDS(10)
-#define TUNING_PASS 3
+#define TUNING_STEP_MS ((TUNING_LAST_MS - TUNING_FIRST_MS) / 7)
+#define TUNING_REST_US MIGD_PEER_SECONDS(10) /* between two steps */
+#define TUNING_PASS 3                        /* no step before it */
 
 typedef struct {
     gint64 timeout_us;
     guint64 remaining_bytes; /* at the last look */
     gint64 progress_us;      /* when it last fell */
-    gboolean tuning;
-    gint64 tuning_us; /* when the ramp began; 0 = not yet */
-    guint64 downtime_us;
+    guint64 tuned_ms;        /* the pause limit of the tuning; 0 = none */
+    gint64 tuned_us;         /* when it was set */
 } KubeVirt;
 
 gint64
@@ -49,22 +48,20 @@ start_tuning(const MigdEngineGuest *guest, MigdKnobs *knobs)
 {
     KubeVirt *kubevirt = start(guest, knobs);
 
-    kubevirt->tuning = TRUE;
-    kubevirt->downtime_us = knobs->downtime_limit_us = MIGD_PEER_MS(TUNING_FIRST_MS);
+    kubevirt->tuned_ms = TUNING_FIRST_MS;
+    knobs->downtime_limit_us = MIGD_PEER_MS(TUNING_FIRST_MS);
     return kubevirt;
 }
 
-/* The limit that the ramp has reached at `now_us` since the start. */
-static guint64
-tuned_us(KubeVirt *kubevirt, guint64 pass, gint64 now_us)
+static MigdDecision
+tune(KubeVirt *kubevirt, const MigdSample *sample, gint64 now_us)
 {
-    if (kubevirt->tuning_us == 0 && pass >= TUNING_PASS)
-        kubevirt->tuning_us = now_us;
-    if (kubevirt->tuning_us == 0)
-        return kubevirt->downtime_us;
-    guint64 step = (guint64)(1 + (now_us - kubevirt->tuning_us) / TUNING_STEP_US);
-    return MIGD_PEER_MS(TUNING_FIRST_MS + (TUNING_LAST_MS - TUNING_FIRST_MS) *
-                                              MIN(step, TUNING_STEPS) / TUNING_STEPS);
+    if (kubevirt->tuned_ms == 0 || kubevirt->tuned_ms >= TUNING_LAST_MS ||
+        sample->pass < TUNING_PASS || now_us - kubevirt->tuned_us < TUNING_REST_US)
+        return migd_peer_wait(sample);
+    kubevirt->tuned_ms = MIN(kubevirt->tuned_ms + TUNING_STEP_MS, TUNING_LAST_MS);
+    kubevirt->tuned_us = now_us;
+    return migd_peer_act(sample, MIGD_ACTION_SET_DOWNTIME, MIGD_PEER_MS(kubevirt->tuned_ms));
 }
 
 static MigdDecision
@@ -78,14 +75,11 @@ look(gpointer state, const MigdSample *sample)
     if (sample->remaining_bytes < kubevirt->remaining_bytes)
         kubevirt->progress_us = now_us;
     kubevirt->remaining_bytes = sample->remaining_bytes;
-    if (now_us - kubevirt->progress_us > PROGRESS_US || now_us > kubevirt->timeout_us)
+    /* It counts whole seconds and wants more than the limit. */
+    if (now_us - kubevirt->progress_us >= PROGRESS_US + G_USEC_PER_SEC ||
+        now_us >= kubevirt->timeout_us + G_USEC_PER_SEC)
         return migd_peer_act(sample, MIGD_ACTION_ABORT, 0);
-
-    guint64 downtime_us = kubevirt->tuning ? tuned_us(kubevirt, sample->pass, now_us) : 0;
-    if (downtime_us == kubevirt->downtime_us)
-        return migd_peer_wait(sample);
-    kubevirt->downtime_us = downtime_us;
-    return migd_peer_act(sample, MIGD_ACTION_SET_DOWNTIME, downtime_us);
+    return tune(kubevirt, sample, now_us);
 }
 
 const MigdEngine migd_peer_kubevirt = {

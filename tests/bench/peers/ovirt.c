@@ -63,7 +63,6 @@ static const Policy very_large = {
 
 typedef struct {
     const Policy *policy;
-    gboolean can_postcopy;
     gint64 looked_us;              /* the time of the last look */
     guint64 first_pass, last_pass; /* 0 before the first look */
     guint next;
@@ -75,10 +74,9 @@ start(const Policy *policy, const MigdEngineGuest *guest, MigdKnobs *knobs)
     Ovirt *ovirt = g_new0(Ovirt, 1);
 
     ovirt->policy = policy;
-    ovirt->can_postcopy = guest->postcopy && policy->postcopy;
     ovirt->looked_us = -1;
     knobs->auto_converge = TRUE;
-    knobs->postcopy = ovirt->can_postcopy;
+    knobs->postcopy = guest->postcopy && policy->postcopy;
     knobs->downtime_limit_us = MIGD_PEER_MS(policy->init_ms);
     migd_peer_cap_bandwidth(
         knobs, guest->link_bps > 0 ? guest->link_bps / policy->migrations_per_host : FALLBACK_BPS);
@@ -101,9 +99,7 @@ look(gpointer state, const MigdSample *sample)
         return migd_peer_wait(sample);
     ovirt->last_pass = sample->pass;
 
-    /* The engine strikes post-copy off the list of a guest that cannot have it. */
-    if (ovirt->policy->items[ovirt->next].action == MIGD_ACTION_POSTCOPY && !ovirt->can_postcopy)
-        ovirt->next++;
+    /* Where post-copy is not possible the switch fails, and the item after it comes next. */
     const Item *item = &ovirt->policy->items[ovirt->next];
     if (item->action == MIGD_ACTION_WAIT ||
         item->limit >= (gint64)(sample->pass - ovirt->first_pass))

@@ -15,10 +15,11 @@
 
 typedef struct {
     guint64 downtime_us;
-    guint64 polls, transferred_bytes, remaining_bytes; /* at the last look */
+    guint64 polls;
+    guint64 transferred_bytes, remaining_bytes; /* at the last look */
     guint rises;
-    gint64 next_us;
-    gboolean fast; /* looks every 100 ms, for the rest of the migration */
+    gint64 next_us; /* the next look */
+    gboolean fast;  /* looks every 100 ms, for the rest of the migration */
 } Proxmox;
 
 static gpointer
@@ -38,17 +39,17 @@ start(const MigdEngineGuest *guest, MigdKnobs *knobs)
 static gboolean
 count(Proxmox *proxmox, const MigdSample *sample)
 {
-    gboolean moved = sample->transferred_bytes != proxmox->transferred_bytes;
+    guint64 left_bytes = sample->remaining_bytes;
+    guint64 mean_bytes = proxmox->transferred_bytes / ++proxmox->polls; /* sent per look, so far */
 
-    if (moved) {
-        if (proxmox->polls > 1 &&
-            (sample->remaining_bytes > proxmox->remaining_bytes || sample->remaining_bytes == 0))
-            proxmox->rises++;
-        proxmox->remaining_bytes = sample->remaining_bytes;
-        proxmox->transferred_bytes = sample->transferred_bytes;
-    }
-    if (sample->remaining_bytes < sample->transferred_bytes / proxmox->polls)
+    if (sample->transferred_bytes == proxmox->transferred_bytes)
+        return FALSE;
+    if (left_bytes < mean_bytes)
         proxmox->fast = TRUE;
+    if ((proxmox->remaining_bytes > 0 && left_bytes > proxmox->remaining_bytes) || left_bytes == 0)
+        proxmox->rises++;
+    proxmox->remaining_bytes = left_bytes;
+    proxmox->transferred_bytes = sample->transferred_bytes;
     if (proxmox->rises <= PATIENCE)
         return FALSE;
     proxmox->rises = 0;
@@ -59,12 +60,12 @@ static MigdDecision
 look(gpointer state, const MigdSample *sample)
 {
     Proxmox *proxmox = state;
+    gint64 now_us = migd_peer_elapsed_us(sample);
 
-    if (!migd_peer_precopy(sample) || sample->time_us < proxmox->next_us)
+    if (!migd_peer_precopy(sample) || now_us < MAX(proxmox->next_us, SLOW_POLL_US))
         return migd_peer_wait(sample);
-    proxmox->polls++;
     gboolean too_many = count(proxmox, sample);
-    proxmox->next_us = sample->time_us + (proxmox->fast ? FAST_POLL_US : SLOW_POLL_US);
+    proxmox->next_us = now_us + (proxmox->fast ? FAST_POLL_US : SLOW_POLL_US);
     if (!too_many || proxmox->downtime_us >= MIGD_PEER_STOP_NOW_US)
         return migd_peer_wait(sample);
     proxmox->downtime_us = MIN(2 * proxmox->downtime_us, MIGD_PEER_STOP_NOW_US);
