@@ -80,13 +80,24 @@ typedef void (*MigdDoneFunc)(const GError *error, gpointer user_data);
 /* `knobs` = the values in force; NULL with `error` set on failure. */
 typedef void (*MigdKnobsFunc)(const MigdKnobs *knobs, const GError *error, gpointer user_data);
 
-/* `rate_bps`: bytes/s that the guest dirties, 0 with `error` set. */
-typedef void (*MigdRateFunc)(guint64 rate_bps, const GError *error, gpointer user_data);
+/* What the guest dirtied within one period. */
+typedef struct {
+    guint64 rate_bps;       /* distinct bytes, over the period; hypervisors say it in whole MiB/s */
+    guint64 period_us;      /* as measured: maybe longer than asked for */
+    guint64 resident_bytes; /* of its memory what the host holds pages for; 0 = not known */
+} MigdDirtyRate;
+
+/* `measured` is NULL with `error` set; both die when the callback returns. */
+typedef void (*MigdRateFunc)(const MigdDirtyRate *measured, const GError *error,
+                             gpointer user_data);
 
 typedef struct {
-    guint seconds;    /* how long to measure */
+    guint period_ms;  /* how long to measure, 1 to 60 s; rounded up where only seconds can be had */
     const char *mode; /* "page-sampling", "dirty-bitmap", "dirty-ring" */
+    guint sample_pages; /* of each GiB, for page-sampling; 0 = as the hypervisor does */
 } MigdMeasureOptions;
+
+#define MIGD_MEASURE_MAX_MS 60000
 
 typedef struct {
     const char *name; /* "qmp", "fake", "libvirt" */

@@ -337,7 +337,7 @@ set_profile(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameter
 }
 
 static void
-measured(guint64 rate_bps, const GError *error, gpointer user_data)
+measured(const MigdDirtyRate *rate, const GError *error, gpointer user_data)
 {
     GDBusMethodInvocation *invocation = user_data;
     GVariantBuilder dict;
@@ -347,7 +347,7 @@ measured(guint64 rate_bps, const GError *error, gpointer user_data)
         return;
     }
     g_variant_builder_init(&dict, G_VARIANT_TYPE_VARDICT);
-    g_variant_builder_add(&dict, "{sv}", "DirtyRate", g_variant_new_uint64(rate_bps));
+    g_variant_builder_add(&dict, "{sv}", "DirtyRate", g_variant_new_uint64(rate->rate_bps));
     g_dbus_method_invocation_return_value(invocation, g_variant_new("(a{sv})", &dict));
 }
 
@@ -357,17 +357,20 @@ measure_dirty_rate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *pa
     g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 0);
     MigdManagedDomain *domain = called_domain(bus, invocation);
     const MigdBackendOps *ops = domain != NULL ? domain->domain->backend->ops : NULL;
-    MigdMeasureOptions what = {.seconds = 1, .mode = "page-sampling"};
-    const MigdOption rows[] = {{"seconds", "u", &what.seconds}, {"mode", "s", &what.mode}};
+    MigdMeasureOptions what = {.mode = "page-sampling"};
+    guint32 seconds = 1;
+    const MigdOption rows[] = {{"seconds", "u", &seconds}, {"mode", "s", &what.mode}};
     GError *error = NULL;
 
     if (domain == NULL)
         return;
     if (!migd_options_read(options, rows, G_N_ELEMENTS(rows), NULL, &error) ||
-        !is_idle(domain, ops->measure != NULL, &error))
+        !is_idle(domain, ops->measure != NULL, &error)) {
         refuse(invocation, error);
-    else
-        ops->measure(domain->domain, &what, measured, invocation);
+        return;
+    }
+    what.period_ms = MIN(seconds, MIGD_MEASURE_MAX_MS) * 1000; /* refused there if too long */
+    ops->measure(domain->domain, &what, measured, invocation);
 }
 
 /* ---- Migration ------------------------------------------------------------------------------- */

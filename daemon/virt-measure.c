@@ -11,7 +11,6 @@
 #include "virt/metadata.h"
 
 #define JOB_TIMEOUT_MS 35000 /* libvirt gives up after 30 s */
-#define MAX_SECONDS 60
 #define AGAIN_MS 200
 #define LATE_MS 5000 /* a measurement may end so much after its time */
 
@@ -107,21 +106,25 @@ typedef struct {
     MigdVirtDomain *domain; /* NULL once it has gone */
     MigdRateFunc callback;
     gpointer user_data;
-    guint left; /* times to ask */
+    guint seconds; /* libvirt takes no less */
+    guint left;    /* times to ask */
     guint source;
 } Measuring;
 
 static void
-measure_end(Measuring *measuring, guint64 rate_bps, const GError *error)
+measure_end(Measuring *measuring, const MigdVirtDirtyRate *rate, const GError *error)
 {
     MigdVirtDomain *domain = measuring->domain;
 
+    MigdDirtyRate measured = {.period_us = measuring->seconds * (guint64)G_USEC_PER_SEC};
+
     domain->measuring = NULL;
     if (error == NULL) {
-        domain->dirty_rate_bps = rate_bps;
+        measured.rate_bps = domain->dirty_rate_bps = rate->rate_bps;
+        measured.resident_bytes = rate->resident_bytes;
         migd_virt_domain_changed(domain);
     }
-    measuring->callback(rate_bps, error, measuring->user_data);
+    measuring->callback(error == NULL ? &measured : NULL, error, measuring->user_data);
     g_free(measuring);
     migd_virt_domain_answered(domain);
 }
@@ -150,12 +153,12 @@ got_rate(gpointer data, const GError *error, gpointer user_data)
     g_autoptr(GError) late = NULL;
 
     if (error != NULL || rate->measured) {
-        measure_end(measuring, error == NULL ? rate->rate_bps : 0, error);
+        measure_end(measuring, rate, error);
     } else if (measuring->left-- > 0) {
         measuring->source = g_timeout_add(AGAIN_MS, read_now, measuring);
     } else {
         late = g_error_new(MIGD_ERROR, MIGD_ERROR_TIMED_OUT, "the measurement did not end in time");
-        measure_end(measuring, 0, late);
+        measure_end(measuring, NULL, late);
     }
 }
 
@@ -176,7 +179,7 @@ measure_started(gpointer data, const GError *error, gpointer user_data)
     Measuring *measuring = user_data;
 
     if (error != NULL)
-        measure_end(measuring, 0, error);
+        measure_end(measuring, NULL, error);
     else
         measuring->source = g_timeout_add(((Measure *)data)->seconds * 1000, read_now, measuring);
 }
@@ -189,7 +192,7 @@ migd_virt_measure_stop(MigdVirtDomain *domain, const GError *error)
     if (measuring == NULL || measuring->source == 0)
         return; /* a call under way is answered with its lane */
     g_clear_handle_id(&measuring->source, g_source_remove);
-    measure_end(measuring, 0, error);
+    measure_end(measuring, NULL, error);
 }
 
 /* NULL = fine. */
@@ -199,9 +202,9 @@ check(const MigdVirtDomain *domain, const MigdMeasureOptions *options, MigdVirtD
     if (!migd_virt_dirty_mode_from_string(options->mode, ret_mode))
         return g_error_new(MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
                            "option \"mode\": expected page-sampling, dirty-bitmap or dirty-ring");
-    if (options->seconds < 1 || options->seconds > MAX_SECONDS)
+    if (options->period_ms < 1 || options->period_ms > MIGD_MEASURE_MAX_MS)
         return g_error_new(MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "option \"seconds\": 1 to %d",
-                           MAX_SECONDS);
+                           MIGD_MEASURE_MAX_MS / 1000);
     if (*ret_mode != MIGD_VIRT_DIRTY_SAMPLING && !domain->kvm)
         return g_error_new(MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
                            "%s is for guests of KVM: without it QEMU before 9.1 dies of it",
@@ -220,7 +223,7 @@ refused(const GError *error, gpointer user_data)
 {
     g_autofree Measuring *measuring = user_data;
 
-    measuring->callback(0, error, measuring->user_data);
+    measuring->callback(NULL, error, measuring->user_data);
 }
 
 void
@@ -233,7 +236,10 @@ migd_virt_measure(MigdDomain *base, const MigdMeasureOptions *options, MigdRateF
     GError *error = check(domain, options, &mode);
     Measure *what;
 
-    *measuring = (Measuring){.domain = domain, .callback = callback, .user_data = user_data};
+    *measuring = (Measuring){.domain = domain,
+                             .callback = callback,
+                             .user_data = user_data,
+                             .seconds = (options->period_ms + 999) / 1000};
     if (error != NULL) {
         migd_virt_answer_later(domain, refused, measuring, error);
         return;
@@ -242,7 +248,7 @@ migd_virt_measure(MigdDomain *base, const MigdMeasureOptions *options, MigdRateF
     domain->measuring = measuring;
     domain->n_requests++;
     what = g_new(Measure, 1);
-    *what = (Measure){options->seconds, mode};
+    *what = (Measure){measuring->seconds, mode};
     migd_virt_lane_call(side_lane(domain), start_work, what, g_free, JOB_TIMEOUT_MS,
                         measure_started, measuring);
 }

@@ -63,6 +63,19 @@ migd_virt_dirty_rate_decode(virTypedParameterPtr params, int n, MigdVirtDirtyRat
         ret->rate_bps = migd_sat_mul((guint64)rate, MIB);
 }
 
+/* What the host has given the guest of its memory so far; the rest was never touched. */
+static guint64
+resident_bytes(virDomainPtr domain)
+{
+    virDomainMemoryStatStruct stats[VIR_DOMAIN_MEMORY_STAT_NR];
+    int n = virDomainMemoryStats(domain, stats, VIR_DOMAIN_MEMORY_STAT_NR, 0);
+
+    for (int i = 0; i < n; i++)
+        if (stats[i].tag == VIR_DOMAIN_MEMORY_STAT_RSS)
+            return migd_sat_mul(stats[i].val, 1024);
+    return 0;
+}
+
 gboolean
 migd_virt_dirty_rate_read(virDomainPtr domain, MigdVirtDirtyRate *ret, GError **error)
 {
@@ -78,5 +91,6 @@ migd_virt_dirty_rate_read(virDomainPtr domain, MigdVirtDirtyRate *ret, GError **
     if (n > 0)
         migd_virt_dirty_rate_decode(records[0]->params, records[0]->nparams, ret);
     virDomainStatsRecordListFree(records);
+    ret->resident_bytes = resident_bytes(domain);
     return TRUE;
 }

@@ -23,8 +23,10 @@ gboolean migd_virt_dirty_rate_start(virDomainPtr domain, guint seconds, MigdVirt
 typedef struct {
     gboolean measured; /* else it is still at it */
     guint64 rate_bps;
+    guint64 resident_bytes; /* of the hypervisor process, its own few megabytes included; 0 = not
+                               known */
 } MigdVirtDirtyRate;
 
 gboolean migd_virt_dirty_rate_read(virDomainPtr domain, MigdVirtDirtyRate *ret, GError **error);
-/* The same from the record of virDomainListGetStats(). Pure. */
+/* The rate alone, from the record of virDomainListGetStats(). Pure. */
 void migd_virt_dirty_rate_decode(virTypedParameterPtr params, int n, MigdVirtDirtyRate *ret);
