@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Stepping a simulated migration. Time runs in segments within which rates are constant, so every
+ * segment has a closed form: the guest's D follows dD/dt = lambda (1-p)^x (1 - D/W), the link sends
+ * at a constant rate.
+ *
+ * QEMU looks whether the rest fits only between bursts (docs/policy.md, "The forecast"). Where its
+ * own limit binds, a burst is a tenth of a second's worth and the look follows at the end of that
+ * tenth; where the link binds, a burst goes on for a bit more than 50 ms, in steps of 64 pages.
+ */
+#include <math.h>
+
+#include "base/checked.h"
+#include "sim/sim-internal.h"
+
+#define JUDGE_S 1.0               /* QEMU judges the dirty rate at most once a second */
+#define WINDOW_S 0.1              /* of its rate limit */
+#define BURST_S 0.051             /* MAX_WAIT: "more than 50 ms" in whole ms */
+#define BURST_STEP_BYTES 262144.0 /* it looks at the clock every 64 pages */
+#define MIN_STEP_S 1e-7 /* below this a segment is over: rounding must not stall the clock */
+#define ROUNDING 1e-6   /* relative, of bytes */
+
+typedef struct {
+    double seconds, bytes;
+} Burst;
+
+double
+migd_sim_link_bps(const MigdSim *sim)
+{
+    double bps = sim->values[MIGD_SCN_BANDWIDTH] * sim->link_noise;
+    double limit = sim->values[MIGD_SCN_STREAM_LIMIT];
+
+    return MAX(limit > 0 ? MIN(bps, limit) : bps, 1);
+}
+
+double
+migd_sim_stream_bps(const MigdSim *sim)
+{
+    double limit = (double)sim->knobs.max_bandwidth_bps;
+
+    return limit > 0 ? MIN(migd_sim_link_bps(sim), limit) : migd_sim_link_bps(sim);
+}
+
+double
+migd_sim_written_part(const MigdSim *sim)
+{
+    return sim->pass <= 1 ? 1 - sim->values[MIGD_SCN_ZERO] : 1;
+}
+
+/* How far it sends between two looks. */
+static Burst
+burst(const MigdSim *sim)
+{
+    double stream = migd_sim_stream_bps(sim), step_s = BURST_STEP_BYTES / stream;
+
+    if (stream < migd_sim_link_bps(sim))
+        return (Burst){WINDOW_S, stream * WINDOW_S};
+    double seconds = ceil(BURST_S / step_s) * step_s;
+    return (Burst){seconds, stream * seconds};
+}
+
+/* What QEMU takes to fit into the pause: the capped rate, though the stop phase itself is not
+ * capped. */
+static double
+fits_bytes(const MigdSim *sim)
+{
+    return migd_sim_stream_bps(sim) * (double)sim->knobs.downtime_limit_us / G_USEC_PER_SEC *
+           migd_sim_written_part(sim);
+}
+
+static void
+dirty_for(MigdSim *sim, double seconds)
+{
+    double slow = sim->throttle_pct > 0
+                      ? pow(1 - sim->throttle_pct / 100.0, sim->values[MIGD_SCN_RESPONSE])
+                      : 1;
+    double rate = sim->values[MIGD_SCN_DIRTY_RATE] * sim->rate_noise * slow;
+    double w = MIN(sim->values[MIGD_SCN_WORKING_SET], sim->values[MIGD_SCN_MEMORY]);
+
+    sim->throttle_s += seconds * sim->throttle_pct / 100.0;
+    if (w > sim->dirty_bytes)
+        sim->dirty_bytes = w - (w - sim->dirty_bytes) * exp(-rate * seconds / w);
+}
+
+/* QEMU's auto-converge: the second sync with more dirtied than `trigger` of what was sent takes the
+ * next step. */
+static void
+judge(MigdSim *sim, double dirty)
+{
+    const MigdKnobs *knobs = &sim->knobs;
+
+    sim->judged_sent += sim->pass_sent_bytes;
+    sim->judged_dirty += dirty;
+    if (sim->now_s - sim->judged_s <= JUDGE_S)
+        return;
+    gboolean high = sim->judged_dirty > sim->judged_sent * knobs->throttle_trigger_pct / 100;
+    sim->judged_s = sim->now_s;
+    sim->judged_sent = sim->judged_dirty = 0;
+    if (!knobs->auto_converge || !high || ++sim->high_syncs < 2)
+        return;
+    sim->high_syncs = 0;
+    sim->throttle_pct =
+        sim->throttle_pct == 0
+            ? knobs->throttle_initial_pct
+            : MIN(sim->throttle_pct + knobs->throttle_increment_pct, knobs->throttle_max_pct);
+}
+
+double
+migd_sim_merge_dirty(MigdSim *sim)
+{
+    double written = sim->values[MIGD_SCN_MEMORY] * migd_sim_written_part(sim);
+    double w = sim->pass <= 1
+                   ? written
+                   : MAX(MIN(sim->values[MIGD_SCN_WORKING_SET], written), sim->left_bytes);
+    double overlap = w > 0 ? sim->dirty_bytes * MIN(sim->left_bytes / w, 1) : 0;
+    double dirty = sim->dirty_bytes - overlap;
+
+    sim->left_bytes = MIN(sim->left_bytes + dirty, sim->values[MIGD_SCN_MEMORY]);
+    sim->dirty_bytes = 0;
+    sim->pass++;
+    return dirty;
+}
+
+static void
+sync_log(MigdSim *sim)
+{
+    judge(sim, migd_sim_merge_dirty(sim));
+    sim->pass_sent_bytes = 0;
+    sim->rate_noise = migd_sim_random_factor(sim);
+    sim->link_noise = migd_sim_random_factor(sim);
+    sim->check_s = sim->now_s + burst(sim).seconds;
+}
+
+/* The last sync comes once the guest stands; it finds nothing, for no time has passed. */
+static void
+stop_guest(MigdSim *sim)
+{
+    sim->status = MIGD_STATUS_SWITCHOVER;
+    sim->pass++;
+    sim->pause_s = (sim->left_bytes + sim->values[MIGD_SCN_HIDDEN]) / migd_sim_link_bps(sim) +
+                   sim->values[MIGD_SCN_FIXED_DOWNTIME] +
+                   sim->values[MIGD_SCN_SYNC] * sim->values[MIGD_SCN_MEMORY] / 1073741824;
+    sim->stopping_s = sim->pause_s;
+}
+
+static void
+apply_changes(MigdSim *sim)
+{
+    const GArray *changes = sim->scenario->changes;
+
+    while (sim->next_change < changes->len) {
+        const MigdScenarioChange *change =
+            &g_array_index(changes, MigdScenarioChange, sim->next_change);
+
+        if (change->at_s > sim->now_s + MIN_STEP_S)
+            return;
+        sim->values[change->key] = change->value;
+        if (change->key == MIGD_SCN_MAX_BANDWIDTH)
+            sim->knobs.max_bandwidth_bps = migd_from_double(change->value);
+        sim->next_change++;
+    }
+}
+
+/* Until the look that finds that the rest fits, or that it is no more than a burst: that is then
+ * sent without another look. */
+static double
+sending_s(MigdSim *sim)
+{
+    Burst each = burst(sim);
+    double enough = MAX(fits_bytes(sim), each.bytes);
+
+    if (sim->check_s <= sim->now_s)
+        sim->check_s += ceil((sim->now_s - sim->check_s) / each.seconds + ROUNDING) * each.seconds;
+    sim->check_s = MIN(sim->check_s, sim->now_s + each.seconds); /* it may be another one by now */
+    double first_s = sim->check_s - sim->now_s;
+    double left = sim->left_bytes - migd_sim_stream_bps(sim) * first_s;
+    double more = left < enough ? 0 : floor((left - enough) / each.bytes) + 1;
+    return first_s + more * each.seconds;
+}
+
+/* Until the present activity ends by itself. */
+static double
+segment_s(MigdSim *sim)
+{
+    if (sim->status == MIGD_STATUS_SWITCHOVER)
+        return sim->stopping_s;
+    if (sim->status == MIGD_STATUS_POSTCOPY || sim->draining)
+        return sim->left_bytes / migd_sim_link_bps(sim);
+    return sim->syncing ? sim->syncing_s : sending_s(sim);
+}
+
+static void
+pass_time(MigdSim *sim, double seconds)
+{
+    double bps = migd_sim_stream_bps(sim), sent = 0;
+
+    sim->now_s += seconds;
+    if (sim->status == MIGD_STATUS_SWITCHOVER) {
+        sim->stopping_s -= seconds;
+        return;
+    }
+    if (sim->status == MIGD_STATUS_POSTCOPY || sim->draining)
+        bps = migd_sim_link_bps(sim);
+    if (sim->status != MIGD_STATUS_POSTCOPY)
+        dirty_for(sim, seconds);
+    if (sim->syncing)
+        sim->syncing_s = MAX(sim->syncing_s - seconds, 0);
+    else
+        sent = MIN(bps * seconds, sim->left_bytes);
+    sim->left_bytes -= sent;
+    sim->sent_bytes += sent;
+    sim->pass_sent_bytes += sent;
+}
+
+/* The sender looks: TRUE when it is time for a sync. */
+static gboolean
+check(MigdSim *sim)
+{
+    double each = burst(sim).bytes;
+
+    if (sim->draining || sim->left_bytes < fits_bytes(sim) + ROUNDING * each) {
+        sim->draining = FALSE;
+        return TRUE;
+    }
+    sim->draining = sim->left_bytes < each * (1 + ROUNDING);
+    return FALSE;
+}
+
+static MigdSimEvent
+end_of_segment(MigdSim *sim)
+{
+    if (sim->status == MIGD_STATUS_SWITCHOVER || sim->status == MIGD_STATUS_POSTCOPY) {
+        sim->sent_bytes += sim->left_bytes;
+        sim->left_bytes = 0;
+        sim->status = MIGD_STATUS_COMPLETED;
+        return MIGD_SIM_STATUS;
+    }
+    if (!sim->syncing && !check(sim))
+        return MIGD_SIM_NOTHING;
+
+    double sync_s = sim->values[MIGD_SCN_SYNC] * sim->values[MIGD_SCN_MEMORY] / 1073741824;
+    if (!sim->syncing && sync_s > 0) {
+        sim->syncing = TRUE;
+        sim->syncing_s = sync_s;
+        return MIGD_SIM_NOTHING;
+    }
+    sim->syncing = FALSE;
+    sim->at_sync = TRUE;
+    sync_log(sim);
+    return MIGD_SIM_PASS;
+}
+
+static MigdSimEvent
+begin_run(MigdSim *sim)
+{
+    sim->status = MIGD_STATUS_PRECOPY;
+    sim->pass = 1;
+    sim->check_s = sim->now_s + burst(sim).seconds;
+    return MIGD_SIM_STATUS;
+}
+
+MigdSimEvent
+migd_sim_run(MigdSim *sim, guint64 max_us, guint64 *ret_us)
+{
+    double start_s = sim->now_s, end_s = start_s + (double)max_us / G_USEC_PER_SEC;
+    MigdSimEvent event = MIGD_SIM_NOTHING;
+
+    *ret_us = 0;
+    if (sim->status == MIGD_STATUS_NONE || migd_status_is_end(sim->status))
+        return MIGD_SIM_NOTHING;
+    if (sim->status == MIGD_STATUS_SETUP)
+        return begin_run(sim);
+    while (event == MIGD_SIM_NOTHING && sim->now_s < end_s - MIN_STEP_S) {
+        apply_changes(sim);
+        if (sim->at_sync && sim->status == MIGD_STATUS_PRECOPY &&
+            (sim->left_bytes <= 0 || sim->left_bytes < fits_bytes(sim))) {
+            stop_guest(sim);
+            event = MIGD_SIM_STATUS;
+            break;
+        }
+        sim->at_sync = FALSE;
+        double until_s = end_s - sim->now_s;
+        const GArray *changes = sim->scenario->changes;
+        if (sim->next_change < changes->len)
+            until_s =
+                MIN(until_s,
+                    g_array_index(changes, MigdScenarioChange, sim->next_change).at_s - sim->now_s);
+        double whole_s = segment_s(sim);
+        pass_time(sim, MAX(MIN(whole_s, until_s), MIN_STEP_S));
+        if (whole_s <= until_s)
+            event = end_of_segment(sim);
+    }
+    *ret_us = migd_from_double((sim->now_s - start_s) * G_USEC_PER_SEC + 0.5);
+    return event;
+}
