@@ -134,6 +134,7 @@ backend_free(MigdBackend *backend)
 
     migd_virt_hook_free(host->hook);
     g_hash_table_unref(host->domains);
+    g_hash_table_unref(host->carried);
     migd_virt_connection_free(host->connection);
     g_free(host->uri);
     g_free(host->hook_path);
@@ -143,6 +144,7 @@ backend_free(MigdBackend *backend)
 
 static const MigdBackendOps virt_ops = {
     .name = "libvirt",
+    .max_connections = MIGD_MAX_CONNECTIONS,
     .free = backend_free,
     .start = backend_start,
     .info = backend_info,
@@ -168,5 +170,6 @@ migd_backend_virt_new(const MigdVirtOptions *options)
     host->allow_monitor = options->allow_monitor;
     host->down = g_strdup("not connected yet");
     host->domains = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, migd_virt_domain_free);
+    host->carried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return &host->base;
 }

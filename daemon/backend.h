@@ -67,6 +67,7 @@ typedef struct {
     gboolean allow_throttle;   /* switch auto-converge on, with a throttle that does nothing yet */
     guint64 downtime_limit_us; /* 0 = leave what is in force */
     guint64 max_bandwidth_bps; /* 0 = leave what is in force */
+    guint32 connections;       /* for the stream; 0 = as many as it needs, by what was measured */
 } MigdStartOptions;
 
 /* Exactly one of `sample` and `error` is set; both die when the callback returns. sample->time_us
@@ -100,7 +101,8 @@ typedef struct {
 #define MIGD_MEASURE_MAX_MS 60000
 
 typedef struct {
-    const char *name; /* "qmp", "fake", "libvirt" */
+    const char *name;        /* "qmp", "fake", "libvirt" */
+    guint32 max_connections; /* that migrate() may be asked for; 0 = one */
 
     void (*free)(MigdBackend *backend);
     /* Begins to look for domains; may call the listener before it returns. */

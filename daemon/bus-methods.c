@@ -190,6 +190,23 @@ started(const GError *error, gpointer user_data)
 }
 
 static gboolean
+check_connections(const MigdManagedDomain *domain, guint32 connections, GError **error)
+{
+    const MigdBackendOps *ops = domain->domain->backend->ops;
+
+    if (connections <= MAX(ops->max_connections, 1))
+        return TRUE;
+    if (ops->max_connections == 0)
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+                    "option \"parallel-connections\": not for domains of the backend %s",
+                    ops->name);
+    else
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+                    "option \"parallel-connections\": at most %u", ops->max_connections);
+    return FALSE;
+}
+
+static gboolean
 read_request(MigdBus *bus, const MigdManagedDomain *domain, GVariant *options,
              MigdMigrateRequest *request, MigdProfile *profile, GError **error)
 {
@@ -198,13 +215,15 @@ read_request(MigdBus *bus, const MigdManagedDomain *domain, GVariant *options,
     const MigdOption rows[] = {{"id", "s", &request->id},
                                {"profile", "s", &profile_name},
                                {"migrate-uri", "s", &request->migrate_uri},
-                               {"postcopy", "b", &request->allow_postcopy}};
+                               {"postcopy", "b", &request->allow_postcopy},
+                               {"parallel-connections", "u", &request->connections}};
 
     /* Twice: which profile the single keys go on top of is an option, too. */
     migd_profile_init(&scratch);
     return migd_options_read(options, rows, G_N_ELEMENTS(rows), &scratch, error) &&
            domain->domain->backend->ops->check_destination(request->destination,
                                                            request->migrate_uri, error) &&
+           check_connections(domain, request->connections, error) &&
            find_profile(bus, domain, profile_name, profile, error) &&
            migd_options_read(options, rows, G_N_ELEMENTS(rows), profile, error);
 }

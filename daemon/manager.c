@@ -335,6 +335,7 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
 void
 migd_manager_set_observe(MigdManager *manager, gboolean observe)
 {
+                            .connections = request->connections,
     GHashTableIter iter;
     gpointer watch;
 

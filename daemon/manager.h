@@ -82,6 +82,7 @@ typedef struct {
 /* Begins a migration. FALSE: refused, `done` is not called. Else it is on its way, and `done` tells
  * (now or later) whether the hypervisor took it. */
 gboolean migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
+    guint32 connections; /* 0 = as many as it needs */
                               const MigdMigrateRequest *request, MigdDoneFunc done,
                               gpointer user_data, GError **error);
 

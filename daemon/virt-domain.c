@@ -257,6 +257,7 @@ migd_virt_domain_free(gpointer data)
     g_clear_handle_id(&domain->leave_source, g_source_remove);
     g_clear_handle_id(&domain->hook_source, g_source_remove);
     g_clear_pointer(&domain->call, migd_virt_migration_forget);
+    g_free(domain->stream.destination);
     migd_virt_answer_start(domain, gone);
     migd_virt_measure_stop(domain, gone);
     migd_virt_lane_free(domain->lane); /* answers what is under way */

@@ -15,6 +15,8 @@
 #include "virt/describe.h"
 #include "virt/migrate.h"
 
+#include "policy/streams.h"
+
 typedef struct MigdVirtHook MigdVirtHook;
 
 typedef struct {
@@ -28,7 +30,16 @@ typedef struct {
     char *down; /* why there is no connection; NULL = there is one */
     MigdVirtHook *hook;
     GHashTable *domains; /* k: uuid (the value's) -> v: MigdVirtDomain */
+    GHashTable *carried; /* k: destination -> v: MigdCarried; see virt-streams.c */
 } MigdVirtHost;
+
+/* How fast a migration of our own was at its best. */
+typedef struct {
+    char *destination;
+    guint64 limit_bps;                /* that it was started with; 0 = none */
+    guint64 from_us, from_bytes;      /* of the window that is open; 0 = none */
+    guint64 best_bps, best_limit_bps; /* limit: in force at that time */
+} MigdVirtStream;
 
 typedef struct {
     MigdDomain base; /* what the daemon holds */
@@ -39,7 +50,9 @@ typedef struct {
     MigdVirtLane *side; /* for calls that wait while a migration runs; NULL until needed */
     gboolean described, persistent, kvm, tainted;
     MigdDomainState run; /* as libvirt says; `info.state` knows more */
-    guint64 memory_bytes, dirty_rate_bps;
+    guint64 memory_bytes;
+    guint64 dirty_rate_bps; /* as last measured on request; 0 = never */
+    guint64 seen_dirty_bps; /* as its last migration, which did not end well, showed it */
 
     /* the migration out of here, running or the last one */
     MigdStatus phase; /* NONE = never one */
@@ -60,7 +73,8 @@ typedef struct {
     /* one that we started */
     MigdVirtMigration *call;
     gboolean own_postcopy;
-    MigdDoneFunc started; /* NULL = answered */
+    MigdVirtStream stream; /* of the call */
+    MigdDoneFunc started;  /* NULL = answered */
     gpointer started_data;
 
     gboolean incoming; /* one comes in */
@@ -133,6 +147,16 @@ void migd_virt_measure_stop(MigdVirtDomain *domain, const GError *error);
 
 /* Answers the start with `error` (NULL = it has begun), if it waits for that. */
 void migd_virt_answer_start(MigdVirtDomain *domain, const GError *error);
+
+/* ---- virt-streams.c: connections ---------------------------------------------------------------
+ */
+
+/* How many the migration that `options` describe shall have, and begins to measure it. */
+guint migd_virt_stream_begin(MigdVirtDomain *domain, const MigdStartOptions *options);
+/* A sample of the migration out of here, whoever started it. */
+void migd_virt_stream_sample(MigdVirtDomain *domain, const MigdSample *sample);
+/* It is over and had so many (0 = not known): what it carried is kept for the next one. */
+void migd_virt_stream_end(MigdVirtDomain *domain, guint connections);
 
 /* ---- virt-request.c, for the others ------------------------------------------------------------
  */

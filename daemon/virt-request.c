@@ -150,6 +150,7 @@ got_job(gpointer data, const GError *error, gpointer user_data)
         if (migd_status_is_end(job->sample.status) || job->sample.status < domain->phase)
             domain->last.status = domain->phase; /* the events know more */
         add_knobs(&domain->last, &domain->knobs);
+        migd_virt_stream_sample(domain, &job->sample);
         answer(request, &domain->last, NULL, NULL);
         return;
     }

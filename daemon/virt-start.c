@@ -35,18 +35,19 @@ migd_virt_answer_start(MigdVirtDomain *domain, const GError *error)
 
 /* The call is over. */
 static void
-migrated(const GError *error, gboolean aborted, gpointer user_data)
+migrated(const MigdVirtOutcome *outcome, const GError *error, gpointer user_data)
 {
     MigdVirtDomain *domain = user_data;
     gboolean leaving = domain->leaving;
 
     domain->call = NULL;
+    migd_virt_stream_end(domain, outcome->connections);
     migd_virt_answer_start(domain, error);
     if (error == NULL)
         migd_virt_domain_succeed(domain);
     else if (!g_error_matches(error, MIGD_ERROR, MIGD_ERROR_BACKEND_LOST))
-        migd_virt_domain_finish(domain, aborted ? MIGD_STATUS_CANCELLED : MIGD_STATUS_FAILED,
-                                error->message);
+        migd_virt_domain_finish(
+            domain, outcome->aborted ? MIGD_STATUS_CANCELLED : MIGD_STATUS_FAILED, error->message);
     else if (domain->host->down == NULL)
         migd_virt_domain_refresh(domain); /* else when libvirt is back: it may go on meanwhile */
     if (leaving)
@@ -65,6 +66,8 @@ launch(Start *start)
         .bandwidth_bps = start->options.max_bandwidth_bps,
         .postcopy = start->options.allow_postcopy,
         .auto_converge = start->options.allow_throttle,
+        .connections = migd_virt_stream_begin(domain, &start->options),
+        .insist = start->options.connections != 0,
     };
 
     domain->own_postcopy = what.postcopy;

@@ -66,7 +66,8 @@ choose_options(const MigdWatch *watch, gboolean allow_postcopy, guint32 *ret_tou
     const MigdProfile *profile = &watch->info.profile;
     const MigdKnobs *saved = &watch->guard.saved;
     MigdStartOptions options = {.destination = watch->info.destination,
-                                .migrate_uri = watch->info.migrate_uri};
+                                .migrate_uri = watch->info.migrate_uri,
+                                .connections = watch->info.connections};
 
     *ret_touched = 0;
     if (watch->info.observe)

@@ -37,6 +37,7 @@ migd_watch_new(MigdDomain *domain, const MigdWatchSetup *setup, const MigdWatchL
     info->origin = g_strdup(setup->origin);
     info->destination = g_strdup(setup->destination);
     info->migrate_uri = g_strdup(setup->migrate_uri);
+    info->connections = setup->connections;
     info->incoming = setup->incoming;
     info->start_realtime_us = (guint64)g_get_real_time();
     info->profile = *setup->profile;

@@ -37,11 +37,12 @@ const char *migd_result_to_string(MigdResult result); /* "" for NONE */
 typedef struct {
     char *id;
     char *domain_uuid;
-    char *domain_name; /* clean */
-    char *origin;      /* "migrationd", "external" */
-    char *destination; /* "" when somebody else started it */
-    char *migrate_uri; /* NULL = none */
-    gboolean incoming; /* it arrives here: only its state and its end are known */
+    char *domain_name;   /* clean */
+    char *origin;        /* "migrationd", "external" */
+    char *destination;   /* "" when somebody else started it */
+    char *migrate_uri;   /* NULL = none */
+    guint32 connections; /* asked for; 0 = as many as it needs */
+    gboolean incoming;   /* it arrives here: only its state and its end are known */
     guint64 start_realtime_us;
     MigdProfile profile;
     gboolean observe;
@@ -73,6 +74,7 @@ typedef struct {
 typedef struct {
     const char *id, *domain_uuid, *domain_name, *origin, *destination;
     const char *migrate_uri; /* NULL = none */
+    guint32 connections;     /* 0 = as many as it needs */
     gboolean incoming;       /* no trace then */
     const MigdProfile *profile;
     gboolean observe; /* decide, but touch nothing */

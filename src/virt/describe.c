@@ -11,6 +11,7 @@
 
 #include "virt/metadata.h"
 #include "virt/stats.h"
+#include "virt/version.h"
 
 #define MONITOR_TAINT "custom monitor" /* in libvirt's message about it */
 
@@ -61,18 +62,17 @@ static gboolean
 is_tainted(virDomainPtr domain)
 {
     gboolean tainted = FALSE;
-#if LIBVIR_CHECK_VERSION(7, 1, 0)
     char **messages = NULL;
-    /* An older libvirt at the other end says that it does not know the call. */
-    int n = virDomainGetMessages(domain, &messages, VIR_DOMAIN_MESSAGE_TAINTING);
+    int n = -1;
 
+    if (migd_virt_has_feature(virDomainGetConnect(domain), MIGD_VIRT_DOMAIN_MESSAGES, NULL))
+        n = virDomainGetMessages(domain, &messages, VIR_DOMAIN_MESSAGE_TAINTING);
     for (int i = 0; i < n; i++) {
         tainted |= strstr(messages[i], MONITOR_TAINT) != NULL;
         free(messages[i]);
     }
     if (n >= 0)
         free(messages);
-#endif
     return tainted;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "virt/version.h"
 
 #define MIB 1048576u
 
@@ -42,6 +43,11 @@ gboolean
 migd_virt_dirty_rate_start(virDomainPtr domain, guint seconds, MigdVirtDirtyMode mode,
                            GError **error)
 {
+    MigdVirtFeature needed =
+        mode == MIGD_VIRT_DIRTY_SAMPLING ? MIGD_VIRT_DIRTY_RATE : MIGD_VIRT_DIRTY_RATE_MODES;
+
+    if (!migd_virt_has_feature(virDomainGetConnect(domain), needed, error))
+        return FALSE;
     if (virDomainStartDirtyRateCalc(domain, (int)seconds, modes[mode].flag) < 0) {
         migd_virt_set_error(error, "measuring the dirty rate");
         return FALSE;

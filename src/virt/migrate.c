@@ -8,6 +8,7 @@
 
 #include "virt/connection.h"
 #include "virt/stats.h"
+#include "virt/version.h"
 
 #define MIB 1048576u
 
@@ -15,8 +16,10 @@ struct MigdVirtMigration {
     char *uri, *uuid, *destination;
     unsigned int flags;
     MigdVirtParams params;
+    guint connections;
+    gboolean insist;
     GError *error;
-    gboolean aborted;
+    MigdVirtOutcome outcome;
     MigdVirtMigrated callback; /* NULL once forgotten; main loop only, as what follows */
     gpointer user_data;
 };
@@ -38,9 +41,33 @@ ended(gpointer user_data)
     MigdVirtMigration *migration = user_data;
 
     if (migration->callback != NULL)
-        migration->callback(migration->error, migration->aborted, migration->user_data);
+        migration->callback(&migration->outcome, migration->error, migration->user_data);
     migration_free(migration);
     return G_SOURCE_REMOVE;
+}
+
+/* FALSE: it was to be several and cannot be. Otherwise as many as can be. */
+static gboolean
+add_connections(MigdVirtMigration *migration, virConnectPtr connection)
+{
+    gboolean postcopy = (migration->flags & VIR_MIGRATE_POSTCOPY) != 0;
+    MigdVirtFeature needed = postcopy ? MIGD_VIRT_PARALLEL_POSTCOPY : MIGD_VIRT_PARALLEL;
+    g_autoptr(GError) error = NULL;
+    int max = migration->params.n;
+
+    migration->outcome.connections = 1;
+    if (migration->connections <= 1)
+        return TRUE;
+    if (!migd_virt_has_feature(connection, needed, &error)) {
+        if (migration->insist)
+            migration->error = g_steal_pointer(&error);
+        return migration->error == NULL;
+    }
+    migration->outcome.connections = migration->connections;
+    migration->flags |= VIR_MIGRATE_PARALLEL;
+    (void)virTypedParamsAddInt(&migration->params.list, &migration->params.n, &max,
+                               VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS, (int)migration->connections);
+    return TRUE;
 }
 
 static void
@@ -56,9 +83,11 @@ run(MigdVirtMigration *migration)
         migd_virt_set_error(&migration->error, "looking up the domain");
         return;
     }
+    if (!add_connections(migration, connection))
+        return;
     if (virDomainMigrateToURI3(domain, migration->destination, migration->params.list,
                                (unsigned int)migration->params.n, migration->flags) < 0) {
-        migration->aborted = virGetLastErrorCode() == VIR_ERR_OPERATION_ABORTED;
+        migration->outcome.aborted = virGetLastErrorCode() == VIR_ERR_OPERATION_ABORTED;
         migd_virt_set_error(&migration->error, "migrating");
     }
 }
@@ -106,6 +135,8 @@ migd_virt_migration_start(const MigdVirtMigrate *what, MigdVirtMigrated callback
         migration->flags |= VIR_MIGRATE_AUTO_CONVERGE;
     if (what->postcopy)
         migration->flags |= VIR_MIGRATE_POSTCOPY;
+    migration->connections = what->connections;
+    migration->insist = what->insist;
     add_params(&migration->params, what);
     migration->callback = callback;
     migration->user_data = user_data;

@@ -16,10 +16,19 @@ typedef struct {
     guint64 bandwidth_bps;   /* 0 = what is in force */
     gboolean postcopy;       /* makes the switch possible */
     gboolean auto_converge;  /* with a throttle that does nothing yet (1 %) */
+    guint connections;       /* at once, for the stream */
+    gboolean insist;         /* on `connections`; else one where more are not possible */
 } MigdVirtMigrate;
 
-/* On the main loop, once, at the end. `aborted`: somebody aborted the job. */
-typedef void (*MigdVirtMigrated)(const GError *error, gboolean aborted, gpointer user_data);
+/* How it went. */
+typedef struct {
+    gboolean aborted;  /* somebody aborted the job */
+    guint connections; /* that it was given; 0 = it did not get so far */
+} MigdVirtOutcome;
+
+/* On the main loop, once, at the end. */
+typedef void (*MigdVirtMigrated)(const MigdVirtOutcome *outcome, const GError *error,
+                                 gpointer user_data);
 
 typedef struct MigdVirtMigration MigdVirtMigration;
 

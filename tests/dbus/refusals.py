@@ -29,6 +29,9 @@ def options():
         refused(INVALID, "x", list_domains=lambda: bus.call(ROOT, MANAGER, "ListDomains", "(a{sv})",
                                                             {"x": GLib.Variant("b", True)}))
         refused(INVALID, "x", list_migrations=lambda: bus.migrations(x=True))
+        several = {"parallel-connections": GLib.Variant("u", 2)}
+        refused(ERROR + "NotSupported", "parallel-connections", several_connections=lambda: bus.call(
+            ROOT, MANAGER, "Migrate", "(ssa{sv})", "easy", "unix:/there", several))
         path = bus.migrate("easy")
         refused(INVALID, "x", cancel=lambda: bus.call(path, MIGRATION, "Cancel", "(a{sv})",
                                                       {"x": GLib.Variant("b", True)}))

@@ -11,6 +11,7 @@
 #include "virt/dirtyrate.h"
 #include "virt/metadata.h"
 #include "virt/stats.h"
+#include "virt/version.h"
 
 #define URI "test:///default"
 #define UUID "6695eb01-f6a4-8304-79aa-97f2502e193f" /* of the test driver's domain */
@@ -564,6 +565,54 @@ test_describe(void)
     migd_virt_facts_clear(&facts);
 }
 
+/* ---- versions -------------------------------------------------------------------------------- */
+
+static void
+test_versions(void)
+{
+    static const struct {
+        MigdVirtFeature feature;
+        unsigned long libvirt, hypervisor;
+        const char *problem; /* NULL = it is there */
+    } rows[] = {
+        {MIGD_VIRT_PARALLEL, 9000000, 7002022, NULL},
+        {MIGD_VIRT_PARALLEL, 5002000, 0, NULL},
+        {MIGD_VIRT_PARALLEL, 5001999, 7002022, "needs libvirt 5.2, here is 5.1"},
+        {MIGD_VIRT_PARALLEL_POSTCOPY, 9000000, 7002022, "needs QEMU 10.1, here is 7.2"},
+        {MIGD_VIRT_PARALLEL_POSTCOPY, 11000000, 10001000, NULL},
+        {MIGD_VIRT_DIRTY_RATE, 7001000, 0, "measuring the dirty rate needs libvirt 7.2"},
+        {MIGD_VIRT_DIRTY_RATE_MODES, 8000000, 0, "bitmap or ring needs libvirt 8.1, here is 8.0"},
+        {MIGD_VIRT_DOMAIN_MESSAGES, 0, 0, "needs libvirt 7.1, here is 0.0"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        gboolean there =
+            migd_virt_feature_in(rows[i].feature, rows[i].libvirt, rows[i].hypervisor, &error);
+
+        g_test_message("row %u", i);
+        g_assert_cmpint(there, ==, rows[i].problem == NULL);
+        if (there)
+            continue;
+        g_assert_error(error, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED);
+        g_assert_nonnull(strstr(error->message, rows[i].problem));
+    }
+}
+
+/* The test driver is as new as the libvirt that it is in, and its hypervisor says 2. */
+static void
+test_version_is_asked_for(void)
+{
+    g_autoptr(virConnect) connection = virConnectOpen(URI);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(migd_virt_has_feature(connection, MIGD_VIRT_PARALLEL, &error));
+    g_assert_no_error(error);
+    g_assert_false(migd_virt_has_feature(connection, MIGD_VIRT_PARALLEL_POSTCOPY, &error));
+    g_assert_error(error, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED);
+    g_assert_nonnull(strstr(error->message, "needs QEMU 10.1"));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -585,5 +634,7 @@ main(int argc, char **argv)
     g_test_add_func("/virt/connection/no-libvirt", test_no_libvirt);
     g_test_add_func("/virt/connection/freed-early", test_freed_early);
     g_test_add_func("/virt/describe", test_describe);
+    g_test_add_func("/virt/versions", test_versions);
+    g_test_add_func("/virt/versions/asked-for", test_version_is_asked_for);
     return g_test_run();
 }
