@@ -431,7 +431,8 @@ test_stall_low_point(void)
     assert_waits(look_at_sync(seat, 110, 5, 0.7 * LINK_BPS));
     assert_waits(look_at_sync(seat, 120, 6, 0.53 * LINK_BPS)); /* over 0.5 by more than 4 % */
     assert_waits(look_at_sync(seat, 146, 7, 0.8 * LINK_BPS));  /* now for 0.53 */
-    assert_limit(look_at_sync(seat, 150, 8, 0.55 * LINK_BPS), 900);
+    assert_waits(look_at_sync(seat, 148, 8, 0.6 * LINK_BPS));
+    assert_limit(look_at_sync(seat, 150, 9, 0.55 * LINK_BPS), 900);
 
     g_autoptr(Seat) patient = stall_new("kubevirt-stall", FALSE);
     assert_waits(look_at_sync(patient, 62.5, 2, 0.5 * LINK_BPS));
@@ -464,6 +465,13 @@ test_stall_bandwidth(void)
         assert_waits(look_at_sync(dip, 10 * i, i, 1e9));
     assert_waits(look(dip, 300.9)); /* 2 GB by its way of counting */
     assert_action(look(dip, 301.4), MIGD_ACTION_ABORT, 0);
+
+    /* The same with a link that carries the rest in twice the time. */
+    g_autoptr(Seat) late = seat_new("kubevirt-stall-post-copy", 1, LINK_BPS, TRUE);
+    late->sample.bandwidth_bps = 4000000;
+    assert_waits(look(late, 1));
+    assert_waits(look_at_sync(late, 10, 2, 1e9)); /* 250 s of it */
+    assert_action(look(late, 301.4), MIGD_ACTION_POSTCOPY, 0);
 }
 
 /* It looks a second after the last look, and ten times as often once less is left than it sends
@@ -510,8 +518,8 @@ test_proxmox_doubles(void)
         seat->sample.transferred_bytes++;
         seat->sample.remaining_bytes = rises ? 2 * GIB : GIB;
         MigdDecision decision = look(seat, 2 * i);
-        MigdDecision idle = look(seat, 2 * i + 1);
-        assert_waits(idle);
+        seat->sample.remaining_bytes += GIB;
+        assert_waits(look(seat, 2 * i + 1));
         if (decision.action == MIGD_ACTION_WAIT)
             continue;
         g_assert_cmpuint(i % 12, ==, 0); /* six rises */
@@ -521,6 +529,16 @@ test_proxmox_doubles(void)
     }
     g_assert_cmpuint(doublings, ==, 15);
     g_assert_cmpuint(limit_ms, ==, 2000000);
+
+    /* Nothing left counts as a rise. */
+    g_autoptr(Seat) empty = seat_new("proxmox", 4, LINK_BPS, FALSE);
+    empty->sample.remaining_bytes = 0;
+    for (guint i = 1; i < 6; i++) {
+        empty->sample.transferred_bytes++;
+        assert_waits(look(empty, i));
+    }
+    empty->sample.transferred_bytes++;
+    assert_limit(look(empty, 6), 200);
 }
 
 /* What is left over the bandwidth of the last pass, not of the link and not of the first pass. */
@@ -539,6 +557,9 @@ test_cloud_hypervisor(void)
     seat->sample.transferred_bytes = 102000;
     assert_limit(look_at_sync(seat, 13, 4, 300), 2000000); /* 1 kB/s: 300 ms; now */
     assert_waits(look_at_sync(seat, 14, 5, 300));
+
+    g_autoptr(Seat) idle = seat_new("cloud-hypervisor", 64, LINK_BPS, TRUE);
+    assert_limit(look_at_sync(idle, 10, 2, 0), 2000000); /* nothing sent and nothing left */
 
     g_autoptr(Seat) late = seat_new("cloud-hypervisor", 64, LINK_BPS, TRUE);
     late->sample.transferred_bytes = 1000;

@@ -63,7 +63,7 @@ static const Policy very_large = {
 
 typedef struct {
     const Policy *policy;
-    gint64 looked_us;              /* the time of the last look */
+    gboolean waited;               /* the first interval */
     guint64 first_pass, last_pass; /* 0 before the first look */
     guint next;
 } Ovirt;
@@ -74,7 +74,6 @@ start(const Policy *policy, const MigdEngineGuest *guest, MigdKnobs *knobs)
     Ovirt *ovirt = g_new0(Ovirt, 1);
 
     ovirt->policy = policy;
-    ovirt->looked_us = -1;
     knobs->auto_converge = TRUE;
     knobs->postcopy = guest->postcopy && policy->postcopy;
     knobs->downtime_limit_us = MIGD_PEER_MS(policy->init_ms);
@@ -88,10 +87,9 @@ look(gpointer state, const MigdSample *sample)
 {
     Ovirt *ovirt = state;
 
-    /* It waits before it first looks, and an action ends the look. */
-    gboolean skip = ovirt->looked_us < 0 || sample->time_us == ovirt->looked_us;
-    ovirt->looked_us = sample->time_us;
-    if (skip || !migd_peer_precopy(sample))
+    gboolean begins = !ovirt->waited; /* it sleeps before it first looks */
+    ovirt->waited = TRUE;
+    if (begins || !migd_peer_precopy(sample))
         return migd_peer_wait(sample);
     if (ovirt->first_pass == 0)
         ovirt->first_pass = ovirt->last_pass = sample->pass;
