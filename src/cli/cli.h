@@ -39,6 +39,12 @@ typedef enum {
     MIGD_TAKES_CHECK = 1 << 7,
     MIGD_TAKES_CHART = 1 << 8,
     MIGD_TAKES_ENGINE = 1 << 9,
+    MIGD_TAKES_POSTCOPY = 1 << 10,
+    MIGD_TAKES_PARALLEL = 1 << 11,
+    MIGD_TAKES_MIGRATE_URI = 1 << 12,
+    MIGD_TAKES_PERSISTENT = 1 << 13,
+    MIGD_TAKES_SECONDS = 1 << 14,
+    MIGD_TAKES_MODE = 1 << 15,
 } MigdTakes;
 
 typedef struct {
@@ -56,6 +62,11 @@ typedef struct {
     gboolean wait;
     guint64 timeout_us; /* 0 = none */
     gboolean batch, once, check, chart;
+    gboolean postcopy, persistent;
+    guint parallel; /* connections; 0 = not given */
+    char *migrate_uri;
+    guint seconds; /* 0 = not given */
+    char *mode;    /* of measuring */
 
     GDBusConnection *connection; /* see migd_cli_connect() */
 } MigdCli;
@@ -86,6 +97,9 @@ void migd_cli_print_json(const MigdCli *cli, const MigdJson *json);
 /* ---- the bus ------------------------------------------------------------------------------- */
 
 gboolean migd_cli_connect(MigdCli *cli, GError **error);
+
+/* The VM of that name or UUID, a{sv}. */
+GVariant *migd_cli_find_domain(MigdCli *cli, const char *what, GError **error);
 
 /* Calls `interface.method` at `path` of the daemon and waits; connects first if need be. NULL on
  * error. */

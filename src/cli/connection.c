@@ -21,6 +21,8 @@ migd_cli_clear(MigdCli *cli)
     g_free(cli->engines);
     g_strfreev(cli->options);
     g_free(cli->id);
+    g_free(cli->migrate_uri);
+    g_free(cli->mode);
     g_clear_object(&cli->connection);
 }
 
@@ -109,6 +111,15 @@ find_domain(GVariant *domains, const char *what, const char *shown, GError **err
         g_set_error(error, MIGD_ERROR, MIGD_ERROR_NO_SUCH_DOMAIN,
                     "no VM or migration is called \"%s\"", shown);
     return g_steal_pointer(&found);
+}
+
+GVariant *
+migd_cli_find_domain(MigdCli *cli, const char *what, GError **error)
+{
+    g_autofree char *shown = migd_style_text(&cli->style, what);
+    g_autoptr(GVariant) domains = migd_cli_list_domains(cli, error);
+
+    return domains != NULL ? find_domain(domains, what, shown, error) : NULL;
 }
 
 GVariant *

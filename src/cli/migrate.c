@@ -196,6 +196,14 @@ call_options(const MigdCli *cli, const char *id)
     g_variant_builder_add(&options, "{sv}", "id", g_variant_new_string(id));
     if (cli->profile != NULL)
         g_variant_builder_add(&options, "{sv}", "profile", g_variant_new_string(cli->profile));
+    if (cli->migrate_uri != NULL)
+        g_variant_builder_add(&options, "{sv}", "migrate-uri",
+                              g_variant_new_string(cli->migrate_uri));
+    if (cli->postcopy)
+        g_variant_builder_add(&options, "{sv}", "postcopy", g_variant_new_boolean(TRUE));
+    if (cli->parallel != 0)
+        g_variant_builder_add(&options, "{sv}", "parallel-connections",
+                              g_variant_new_uint32(cli->parallel));
     for (char **option = cli->options; option != NULL && *option != NULL; option++) {
         const char *equals = strchr(*option, '=');
         g_autofree char *key = g_strndup(*option, (gsize)(equals - *option));

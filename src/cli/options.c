@@ -10,11 +10,15 @@
 #include "base/text.h"
 #include "base/units.h"
 
+#define NOT_GIVEN G_MININT
+
 /* As GOption fills it. */
 typedef struct {
-    char *bus, *json, *profile, *engines, *id, *timeout;
+    char *bus, *json, *migrate_uri, *mode, *profile, *engines, *id, *timeout;
     char **options, **words;
     gboolean no_legend, ascii, bytes, help, version, wait, batch, once, check, chart;
+    gboolean postcopy, persistent;
+    int parallel, seconds;
 } Raw;
 
 static void
@@ -22,6 +26,8 @@ raw_clear(Raw *raw)
 {
     g_free(raw->bus);
     g_free(raw->json);
+    g_free(raw->migrate_uri);
+    g_free(raw->mode);
     g_free(raw->profile);
     g_free(raw->engines);
     g_free(raw->id);
@@ -71,6 +77,12 @@ parse_raw(char **argv, Raw *raw, GError **error)
         {"once", 0, 0, G_OPTION_ARG_NONE, &raw->once, NULL, NULL},
         {"check", 0, 0, G_OPTION_ARG_NONE, &raw->check, NULL, NULL},
         {"chart", 0, 0, G_OPTION_ARG_NONE, &raw->chart, NULL, NULL},
+        {"postcopy", 0, 0, G_OPTION_ARG_NONE, &raw->postcopy, NULL, NULL},
+        {"parallel", 0, 0, G_OPTION_ARG_INT, &raw->parallel, NULL, NULL},
+        {"migrate-uri", 0, 0, G_OPTION_ARG_STRING, &raw->migrate_uri, NULL, NULL},
+        {"persistent", 0, 0, G_OPTION_ARG_NONE, &raw->persistent, NULL, NULL},
+        {"seconds", 0, 0, G_OPTION_ARG_INT, &raw->seconds, NULL, NULL},
+        {"mode", 0, 0, G_OPTION_ARG_STRING, &raw->mode, NULL, NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->words, NULL, NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -94,7 +106,12 @@ given(const Raw *raw)
            (raw->id != NULL ? MIGD_TAKES_ID : 0u) | (raw->wait ? MIGD_TAKES_WAIT : 0u) |
            (raw->timeout != NULL ? MIGD_TAKES_TIMEOUT : 0u) | (raw->batch ? MIGD_TAKES_BATCH : 0u) |
            (raw->once ? MIGD_TAKES_ONCE : 0u) | (raw->check ? MIGD_TAKES_CHECK : 0u) |
-           (raw->chart ? MIGD_TAKES_CHART : 0u);
+           (raw->chart ? MIGD_TAKES_CHART : 0u) | (raw->postcopy ? MIGD_TAKES_POSTCOPY : 0u) |
+           (raw->parallel != NOT_GIVEN ? MIGD_TAKES_PARALLEL : 0u) |
+           (raw->migrate_uri != NULL ? MIGD_TAKES_MIGRATE_URI : 0u) |
+           (raw->persistent ? MIGD_TAKES_PERSISTENT : 0u) |
+           (raw->seconds != NOT_GIVEN ? MIGD_TAKES_SECONDS : 0u) |
+           (raw->mode != NULL ? MIGD_TAKES_MODE : 0u);
 }
 
 static gboolean
@@ -134,6 +151,10 @@ parse_values(const Raw *raw, MigdCli *cli, GError **error)
         if (!raw->wait)
             return refuse(error, "--timeout goes with --wait");
     }
+    if (raw->parallel != NOT_GIVEN && raw->parallel < 1)
+        return refuse(error, "--parallel= takes a number of connections from 1");
+    if (raw->seconds != NOT_GIVEN && (raw->seconds < 1 || raw->seconds > 60))
+        return refuse(error, "--seconds= takes 1 to 60");
     for (char **option = raw->options; option != NULL && *option != NULL; option++)
         if (strchr(*option, '=') == NULL || **option == '=')
             return refuse(error, "--option= takes KEY=VALUE");
@@ -156,13 +177,19 @@ keep(Raw *raw, MigdCli *cli)
     cli->once = raw->once;
     cli->check = raw->check;
     cli->chart = raw->chart;
+    cli->postcopy = raw->postcopy;
+    cli->parallel = raw->parallel != NOT_GIVEN ? (guint)raw->parallel : 0;
+    cli->migrate_uri = g_steal_pointer(&raw->migrate_uri);
+    cli->persistent = raw->persistent;
+    cli->seconds = raw->seconds != NOT_GIVEN ? (guint)raw->seconds : 0;
+    cli->mode = g_steal_pointer(&raw->mode);
 }
 
 gboolean
 migd_parse_arguments(char **argv, MigdCli *cli, const MigdVerb **ret_verb, char ***ret_arguments,
                      char **ret_text, GError **error)
 {
-    g_auto(Raw) raw = {0};
+    g_auto(Raw) raw = {.parallel = NOT_GIVEN, .seconds = NOT_GIVEN};
     const MigdVerb *verb;
     char **arguments;
 

@@ -40,6 +40,8 @@ MigdExit migd_verb_migrate(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_cancel(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_postcopy(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_set_limits(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_set_profile(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_dirty_rate(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_watch(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_explain(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_replay(MigdCli *cli, char **arguments, GError **error);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+
 #define XML_MAX 4096 /* bytes of an element that is 100 long */
 
 gboolean
@@ -90,9 +92,15 @@ migd_virt_metadata_write(virDomainPtr domain, const char *profile, gboolean pers
     int active = virDomainIsActive(domain);
     unsigned int flags = 0;
 
+    if (persistent && virDomainIsPersistent(domain) == 0) {
+        g_set_error_literal(error, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+                            "a transient domain has no next start to keep a profile for: give it "
+                            "one that is not persistent");
+        return FALSE;
+    }
     if (active > 0)
         flags |= VIR_DOMAIN_AFFECT_LIVE;
-    if (persistent && virDomainIsPersistent(domain) > 0)
+    if (persistent)
         flags |= VIR_DOMAIN_AFFECT_CONFIG;
     if (active < 0 || virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml,
                                            xml != NULL ? MIGD_VIRT_METADATA_KEY : NULL,

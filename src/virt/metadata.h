@@ -26,6 +26,7 @@ gboolean migd_virt_is_profile_name(const char *name);
 gboolean migd_virt_metadata_read(virDomainPtr domain, char **ret_profile, GError **error);
 
 /* Blocks, up to half a minute while a migration runs. For the running domain and, with
- * `persistent`, for its next start as well. NULL takes it away. */
+ * `persistent`, for its next start as well (NotSupported for a transient one). NULL takes it away.
+ */
 gboolean migd_virt_metadata_write(virDomainPtr domain, const char *profile, gboolean persistent,
                                   GError **error);

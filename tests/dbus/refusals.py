@@ -6,6 +6,7 @@ import uuid
 from fake import EASY, ENDLESS, ERROR, MANAGER, MIGRATION, ROOT, Fake, refused
 from gi.repository import GLib
 
+from harness.bus import CtlError
 from harness.case import check, run, same
 
 INVALID = ERROR + "InvalidArgument"
@@ -126,5 +127,23 @@ def nothing_can_be_set():
         same(bus.get(ROOT, MANAGER)["Mode"], "enforce", "mode")
 
 
-run(destinations, options, identities, unknown_names, a_name_that_two_share, states, profile_says_no, after_the_end,
+def what_only_libvirt_has():
+    """By the verbs of migrationctl, and with its exit codes."""
+    with Fake(easy=EASY) as bus:
+        for code, word, verb in ((1, "backend fake", "set-profile easy gentle"), (1, "backend fake", "dirty-rate easy"),
+                                 (2, "default, gentle", "set-profile easy none-such --persistent"),
+                                 (1, "parallel-connections", "migrate easy unix:/there --parallel=2"),
+                                 (3, "nobody", "dirty-rate nobody"), (3, "nobody", "set-profile nobody gentle")):
+            try:
+                bus.text(*verb.split())
+                raise AssertionError(f"{verb} was accepted")
+            except CtlError as e:
+                same(e.code, code, f"exit status of {verb} ({e})")
+                check(word in str(e), f"{verb}: {e}")
+        same(bus.migrations(), [], "migrations after refusals")
+        report = bus.json("migrate", "easy", "unix:/there", "--postcopy", "--parallel=1", "--wait")
+        same(report["Result"], "succeeded", "result")
+
+
+run(what_only_libvirt_has, destinations, options, identities, unknown_names, a_name_that_two_share, states, profile_says_no, after_the_end,
     the_hypervisor_refuses, nothing_can_be_set)

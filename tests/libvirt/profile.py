@@ -1,21 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A profile that is given to a domain persistently travels with it."""
+"""A profile that is given to a domain persistently travels with it; libvirt keeps none for the next start of a domain that
+has none."""
 
-from gi.repository import Gio, GLib
-
-from harness.bus import NAME, Bus
+from harness.bus import CtlError
 from harness.case import check, run, same
 from harness.site import CONVERGING, Site
 
 ELEMENT = "urn:migrationd:policy:1"
-
-
-def set_profile(bus: Bus, domain: str, profile: str, persistent: bool):
-    connection = bus.connection()
-    path = bus.wait_domain(domain)["Object"]
-    connection.call_sync(NAME, path, "org.migrationd1.Domain", "SetProfile",
-                         GLib.Variant("(sa{sv})", (profile, {"persistent": GLib.Variant("b", persistent)})), None,
-                         Gio.DBusCallFlags.NONE, 10000, None)
 
 
 def persistent_profile_travels():
@@ -23,7 +14,7 @@ def persistent_profile_travels():
         buses = [site.start_daemon(host) for host in (site.a, site.b)]
         domain = site.start("vm", CONVERGING, persistent=True)
         same(buses[0].wait_domain("vm")["Profile"], "default", "profile before")
-        set_profile(buses[0], "vm", "gentle", persistent=True)
+        buses[0].text("set-profile", "vm", "gentle", "--persistent")
         same(buses[0].wait_domain("vm")["Profile"], "gentle", "profile at the source")
         check("gentle" in site.a.virsh("metadata", "vm", ELEMENT), "not in libvirt's metadata")
         check("gentle" in site.a.virsh("dumpxml", "vm", "--inactive"), "not for the next start")
@@ -39,5 +30,33 @@ def persistent_profile_travels():
         there = buses[1].wait_domain("vm")
         same((there["Profile"], there["ProfileSource"]), ("gentle", "metadata"), "profile at the destination")
 
+        buses[1].text("set-profile", "vm", "--persistent")
+        same(buses[1].wait_domain("vm")["ProfileSource"], "default", "source of the profile once it is taken away")
+        check("gentle" not in site.b.virsh("dumpxml", "vm"), "still in libvirt's metadata")
 
-run(persistent_profile_travels)
+
+def transient_domain_has_one_for_its_life():
+    with Site() as site:
+        bus = site.start_daemon()
+        site.start("vm", CONVERGING)
+        bus.wait_domain("vm")
+        try:
+            bus.text("set-profile", "vm", "gentle", "--persistent")
+            raise AssertionError("a transient domain was given a profile for its next start")
+        except CtlError as e:
+            check(e.code == 1 and "transient" in str(e), str(e))
+        same(bus.wait_domain("vm")["Profile"], "default", "profile after the refusal")
+        bus.text("set-profile", "vm", "gentle")
+        same(bus.wait_domain("vm")["Profile"], "gentle", "profile")
+        bus.kill_daemon()
+        site.start_daemon()
+        same(bus.wait_domain("vm")["ProfileSource"], "metadata", "source of the profile for the next daemon")
+        for wrong in ("none-such", "../x", "x\x1b"):
+            try:
+                bus.text("set-profile", "vm", wrong)
+                raise AssertionError(f"profile {wrong!r} was accepted")
+            except CtlError as e:
+                same(e.code, 2, f"exit status for profile {wrong!r} ({e})")
+
+
+run(persistent_profile_travels, transient_domain_has_one_for_its_life)

@@ -53,6 +53,9 @@ test_understood(void)
         {"migrate web-1 unix:/x --wait --timeout=90s", "migrate", 2},
         {"--json=short migrate --profile gentle web-1 tcp:h:1", "migrate", 2},
         {"set-limits web-1 MaxDowntime=1s Deadline=none", "set-limits", 3},
+        {"set-profile web-1 gentle --persistent", "set-profile", 2},
+        {"set-profile web-1", "set-profile", 1},
+        {"dirty-rate web-1 --seconds=5 --mode dirty-bitmap", "dirty-rate", 1},
         {"watch --once", "watch", 0},
         {"replay t.jsonl --check --chart", "replay", 1},
         {"mode observe", "mode", 1},
@@ -79,7 +82,8 @@ test_values(void)
 
     g_assert_true(parse("--bus=unix:path=/x --json pretty --ascii --bytes --no-legend migrate vm "
                         "unix:/y --profile=p --option A=1 --option B=2=3 "
-                        "--id=6ba7b810-9dad-11d1-80b4-00c04fd430c8 --wait --timeout 2min",
+                        "--id=6ba7b810-9dad-11d1-80b4-00c04fd430c8 --wait --timeout 2min "
+                        "--parallel=4 --migrate-uri tcp://h --postcopy",
                         &parsed, &error));
     g_assert_no_error(error);
     g_assert_cmpstr(parsed.cli.bus, ==, "unix:path=/x");
@@ -95,11 +99,21 @@ test_values(void)
     g_assert_true(parsed.cli.wait);
     g_assert_cmpuint(parsed.cli.timeout_us, ==, 120 * (guint64)G_USEC_PER_SEC);
 
+    g_assert_cmpuint(parsed.cli.parallel, ==, 4);
+    g_assert_cmpstr(parsed.cli.migrate_uri, ==, "tcp://h");
+    g_assert_true(parsed.cli.postcopy);
+
+    g_auto(Parsed) measure = {0};
+    g_assert_true(parse("dirty-rate vm --seconds 60 --mode=dirty-ring", &measure, &error));
+    g_assert_cmpuint(measure.cli.seconds, ==, 60);
+    g_assert_cmpstr(measure.cli.mode, ==, "dirty-ring");
+
     g_auto(Parsed) bare = {0};
     g_assert_true(parse("", &bare, &error));
     g_assert_cmpstr(bare.cli.bus, ==, "system");
     g_assert_cmpint(bare.cli.output, ==, MIGD_OUTPUT_TEXT);
     g_assert_true(bare.cli.legend);
+    g_assert_cmpuint(bare.cli.parallel + bare.cli.seconds, ==, 0);
 }
 
 /* ---- refused ------------------------------------------------------------------------------- */
@@ -130,6 +144,15 @@ test_refused(void)
         {"migrate vm d --wait --timeout=0", "--timeout="},
         {"migrate vm d --option MaxDowntime", "KEY=VALUE"},
         {"migrate vm d --option =3", "KEY=VALUE"},
+        {"migrate vm d --parallel=0", "--parallel="},
+        {"migrate vm d --parallel=-1", "--parallel="},
+        {"migrate vm d --parallel=many", "--parallel"},
+        {"migrate vm d --persistent", "migrate does not take --persistent"},
+        {"cancel vm --postcopy", "cancel does not take --postcopy"},
+        {"set-profile", "usage: migrationctl set-profile VM [NAME]"},
+        {"set-profile vm --profile=gentle", "set-profile does not take --profile"},
+        {"dirty-rate vm --seconds=0", "--seconds="},
+        {"dirty-rate vm --seconds=61", "--seconds="},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -161,9 +184,10 @@ assert_help_fits(const char *text)
 static void
 test_help(void)
 {
-    static const char *const verbs[] = {"list",       "status", "migrate", "cancel", "postcopy",
-                                        "set-limits", "watch",  "explain", "replay", "profiles",
-                                        "reload",     "mode",   "monitor"};
+    static const char *const verbs[] = {"list",     "status",      "migrate",    "cancel",
+                                        "postcopy", "set-limits",  "watch",      "explain",
+                                        "replay",   "profiles",    "reload",     "mode",
+                                        "monitor",  "set-profile", "dirty-rate", "hooks"};
     g_auto(Parsed) all = {0};
     g_auto(Parsed) version = {0};
 
