@@ -10,19 +10,13 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/units.h"
 #include "cli/profile.h"
 #include "cli/story.h"
 #include "cli/table.h"
 #include "cli/tojson.h"
 #include "cli/verbs.h"
-
-#include "base/units.h"
-
-static const MigdEngine *const engines[] = {
-    &migd_engine_migrationd,
-    &migd_engine_qemu,
-    &migd_engine_qemu_auto_converge,
-};
+#include "peers/peers.h"
 
 /* ---- scenarios ----------------------------------------------------------------------------- */
 
@@ -74,16 +68,15 @@ read_all(char **paths, GError **error)
 static const MigdEngine *
 find_engine(const char *name, GError **error)
 {
+    const MigdEngine *engine = migd_engine_find(name);
     g_autoptr(GString) known = g_string_new(NULL);
 
-    for (guint i = 0; i < G_N_ELEMENTS(engines); i++) {
-        if (strcmp(engines[i]->name, name) == 0)
-            return engines[i];
-        g_string_append_printf(known, "%s, ", engines[i]->name);
-    }
-    g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
-                "unknown engine \"%s\"; there are %sall", name, known->str);
-    return NULL;
+    for (guint i = 0; engine == NULL && migd_engines[i] != NULL; i++)
+        g_string_append_printf(known, "%s, ", migd_engines[i]->name);
+    if (engine == NULL)
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+                    "unknown engine \"%s\"; there are %sall", name, known->str);
+    return engine;
 }
 
 /* The engines of a list with commas; NULL = production, "all" = every one. */
@@ -95,8 +88,8 @@ find_engines(const char *list, GError **error)
 
     for (guint i = 0; names[i] != NULL; i++) {
         if (strcmp(names[i], "all") == 0) {
-            for (guint k = 0; k < G_N_ELEMENTS(engines); k++)
-                g_ptr_array_add(found, (gpointer)engines[k]);
+            for (guint k = 0; migd_engines[k] != NULL; k++)
+                g_ptr_array_add(found, (gpointer)migd_engines[k]);
             continue;
         }
         const MigdEngine *engine = find_engine(names[i], error);
@@ -116,10 +109,11 @@ to_ms(double seconds)
 }
 
 MigdJson *
-migd_run_to_json(const MigdScenario *scenario, const char *engine, const MigdRun *run)
+migd_run_to_json(const MigdScenario *scenario, const char *engine, const MigdRun *run,
+                 gboolean with_decisions)
 {
     MigdJson *object = migd_json_object_new();
-    MigdJson *decisions = migd_json_array_new();
+    g_autoptr(MigdJson) decisions = migd_json_array_new();
 
     migd_json_add_string(object, "name", scenario->name);
     migd_json_add_string(object, "engine", engine);
@@ -133,10 +127,11 @@ migd_run_to_json(const MigdScenario *scenario, const char *engine, const MigdRun
     migd_json_add_double(object, "cost", run->cost_s);
     migd_json_add_u64(object, "passes", run->passes);
     migd_json_add_u64(object, "max_throttle", run->most_throttle_pct);
-    for (guint i = 0; i < run->decisions->len; i++)
+    for (guint i = 0; with_decisions && i < run->decisions->len; i++)
         migd_json_append(decisions,
                          migd_decision_to_json(&g_array_index(run->decisions, MigdDecision, i), 0));
-    migd_json_add(object, "decisions", decisions);
+    if (with_decisions)
+        migd_json_add(object, "decisions", g_steal_pointer(&decisions));
     return object;
 }
 
@@ -223,7 +218,7 @@ migd_verb_simulate(MigdCli *cli, char **arguments, GError **error)
         g_autoptr(MigdRun) run = migd_run(scenario, engine, &profile);
 
         if (cli->output != MIGD_OUTPUT_TEXT)
-            migd_json_append(array, migd_run_to_json(scenario, engine->name, run));
+            migd_json_append(array, migd_run_to_json(scenario, engine->name, run, TRUE));
         else if (scenarios->len * chosen->len == 1)
             append_story(out, cli, scenario, engine->name, run);
         else

@@ -11,4 +11,5 @@
 MigdScenario *migd_scenario_read(const char *path, GError **error);
 
 /* One run as docs/design.md, "Scenarios", has it. Caller unrefs. */
-MigdJson *migd_run_to_json(const MigdScenario *scenario, const char *engine, const MigdRun *run);
+MigdJson *migd_run_to_json(const MigdScenario *scenario, const char *engine, const MigdRun *run,
+                           gboolean with_decisions);
