@@ -48,6 +48,7 @@ print(const MigdScenario *scenario, const char *engine, const MigdRun *run,
     g_autoptr(MigdJson) object = migd_run_to_json(scenario, engine, run, /* decisions= */ FALSE);
 
     migd_json_add_u64(object, "seed", scenario->seed);
+    migd_json_add_double(object, "time_limit_s", scenario->time_limit_s);
     migd_json_add_string(object, "profile", profile->name);
     migd_json_add(object, "broke", broke_to_json(migd_run_broke(run, scenario, profile)));
     if (plan != NULL)

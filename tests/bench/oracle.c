@@ -397,8 +397,9 @@ find_times(Search *search)
 static void
 search_all(Search *search, const GPtrArray *seeds)
 {
-    void (*const families[])(Search *) = {add_family_wait, add_family_throttle, add_family_postcopy,
-                                          add_family_end};
+    /* An abort at once comes first: no plan that costs more is played to its end. */
+    void (*const families[])(Search *) = {add_family_end, add_family_wait, add_family_throttle,
+                                          add_family_postcopy};
 
     for (guint i = 0; i < G_N_ELEMENTS(families); i++) {
         families[i](search);
