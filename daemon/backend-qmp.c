@@ -73,6 +73,7 @@ static const MigdBackendOps qmp_ops = {
     .write_knobs = migd_qmp_request_write_knobs,
     .migrate = migd_qmp_request_migrate,
     .act = migd_qmp_request_act,
+    .set_write_protect = migd_qmp_set_write_protect,
 };
 
 MigdBackend *

@@ -12,6 +12,7 @@
 #include "policy/decision.h"
 #include "policy/knobs.h"
 #include "policy/sample.h"
+#include "writeprotect/detect.h"
 
 typedef struct MigdBackend MigdBackend;
 typedef struct MigdDomain MigdDomain; /* a domain as its backend knows it; the backend owns it */
@@ -41,6 +42,7 @@ typedef struct {
     guint64 dirty_rate_bps; /* as last measured on request; 0 = never */
     const char *profile; /* name that the domain carries with it, in its form only; NULL = none */
     gboolean tainted;    /* its monitor was used past its owner (libvirt's custom-monitor) */
+    MigdWriteProtect write_protect; /* how its writes are tracked, as far as that is known */
     guint32 supports; /* MIGD_KNOB_… that this hypervisor has (feature detection, not version) */
 } MigdDomainInfo;
 
@@ -100,6 +102,12 @@ typedef struct {
 
 #define MIGD_MEASURE_MAX_MS 60000
 
+/* One that migd_write_protect_choose() found possible for the domain. */
+typedef struct {
+    MigdMechanism mechanism;
+    guint32 ring_entries; /* dirty-ring: of each vCPU */
+} MigdWriteProtectChange;
+
 typedef struct {
     const char *name;        /* "qmp", "fake", "libvirt" */
     guint32 max_connections; /* that migrate() may be asked for; 0 = one */
@@ -132,6 +140,10 @@ typedef struct {
     /* Only while no migration runs. NULL function: not with this hypervisor. */
     void (*measure)(MigdDomain *domain, const MigdMeasureOptions *options, MigdRateFunc callback,
                     gpointer user_data);
+    /* Turns it on, now or for the next start of the domain; when it fails, nothing has changed.
+     * NULL function: not with this hypervisor. */
+    void (*set_write_protect)(MigdDomain *domain, const MigdWriteProtectChange *change,
+                              MigdDoneFunc callback, gpointer user_data);
 } MigdBackendOps;
 
 /* First member of every backend's own struct, and of its domains: generic code finds the table by

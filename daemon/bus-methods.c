@@ -287,10 +287,8 @@ set_mode(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
 
 /* ---- Domain ---------------------------------------------------------------------------------- */
 
-/* The domain of the path that was called; NULL, and the call is answered, if it has left
- * meanwhile. */
-static MigdManagedDomain *
-called_domain(MigdBus *bus, GDBusMethodInvocation *invocation)
+MigdManagedDomain *
+migd_bus_called_domain(MigdBus *bus, GDBusMethodInvocation *invocation)
 {
     const char *path = g_dbus_method_invocation_get_object_path(invocation);
     g_autofree char *uuid = g_str_has_prefix(path, MIGD_BUS_DOMAIN_PREFIX)
@@ -335,7 +333,7 @@ static void
 set_profile(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
 {
     g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 1);
-    MigdManagedDomain *domain = called_domain(bus, invocation);
+    MigdManagedDomain *domain = migd_bus_called_domain(bus, invocation);
     const MigdBackendOps *ops = domain != NULL ? domain->domain->backend->ops : NULL;
     gboolean persistent = FALSE;
     const MigdOption rows[] = {{"persistent", "b", &persistent}};
@@ -374,7 +372,7 @@ static void
 measure_dirty_rate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
 {
     g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 0);
-    MigdManagedDomain *domain = called_domain(bus, invocation);
+    MigdManagedDomain *domain = migd_bus_called_domain(bus, invocation);
     const MigdBackendOps *ops = domain != NULL ? domain->domain->backend->ops : NULL;
     MigdMeasureOptions what = {.mode = "page-sampling"};
     guint32 seconds = 1;
@@ -496,6 +494,7 @@ static const struct {
     {MIGD_IFACE_MANAGER, "SetMode", set_mode},
     {MIGD_IFACE_DOMAIN, "SetProfile", set_profile},
     {MIGD_IFACE_DOMAIN, "MeasureDirtyRate", measure_dirty_rate},
+    {MIGD_IFACE_DOMAIN, "EnableFastWriteProtect", migd_bus_enable_write_protect},
     {MIGD_IFACE_MIGRATION, "Cancel", cancel},
     {MIGD_IFACE_MIGRATION, "SwitchToPostcopy", switch_to_postcopy},
     {MIGD_IFACE_MIGRATION, "SetLimits", set_limits},

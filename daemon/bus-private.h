@@ -38,5 +38,18 @@ migd_bus_decision_details(const MigdDecision *decision, const char *text, gboole
 GVariant *migd_bus_report(const MigdWatch *watch);
 GVariant *migd_bus_stats(const MigdWatch *watch);
 
+/* The domain of the path that was called; NULL, and the call is answered, if it has left
+ * meanwhile. */
+MigdManagedDomain *migd_bus_called_domain(MigdBus *bus, GDBusMethodInvocation *invocation);
+
+/* ---- bus-writeprotect.c ---------------------------------------------------------------------- */
+
+/* a{sv}, floating. */
+GVariant *migd_bus_host_write_protect(void);
+void migd_bus_add_write_protect(GVariantBuilder *dict, const MigdDomainInfo *info,
+                                const MigdProfile *profile);
+void migd_bus_enable_write_protect(MigdBus *bus, GDBusMethodInvocation *invocation,
+                                   GVariant *parameters);
+
 char *migd_bus_domain_path(const char *uuid);
 char *migd_bus_migration_path(const MigdWatch *watch);

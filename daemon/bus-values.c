@@ -63,6 +63,7 @@ migd_bus_domain_values(const MigdManagedDomain *domain)
     add_string(&dict, "Profile", profile->name);
     add_string(&dict, "ProfileSource", source);
     add_u64(&dict, "DirtyRate", info->dirty_rate_bps);
+    migd_bus_add_write_protect(&dict, info, profile);
     add(&dict, "Tainted", g_variant_new_boolean(info->tainted));
     add(&dict, "Migration", g_variant_new_object_path(migration));
     return g_variant_builder_end(&dict);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "daemon/writeprotect.h"
 #include "dbus/errors.h"
 
 #define BATCH_MS 1000 /* properties of an object are sent at most once in this time */
@@ -305,6 +306,8 @@ on_config_changed(gpointer user_data)
 
     migd_dbus_manager_set_mode(bus->root, migd_mode_to_string(migd_manager_observes(bus->manager)));
     migd_dbus_manager_set_profiles(bus->root, (const char *const *)profiles);
+    migd_write_protect_probe();
+    migd_dbus_manager_set_host_write_protect(bus->root, migd_bus_host_write_protect());
     for (guint i = 0; i < domains->len; i++)
         on_domain_changed(domains->pdata[i], bus);
 }

@@ -10,6 +10,7 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "daemon/qmp-request.h"
+#include "qmp/limit.h"
 
 #include <string.h>
 
@@ -78,14 +79,15 @@ fill_info(MigdQmpPeer *peer)
         .migration_error = domain->migration_error,
         .memory_bytes = peer->memory_bytes,
         .supports = peer->knobs.has,
+        .write_protect = peer->inspection.found,
         .state = peer->link != MIGD_DOMAIN_RUNNING ? peer->link
                  : peer->odd != NULL               ? MIGD_DOMAIN_FAULTY
                                                    : peer->run,
     };
 }
 
-static void
-changed(MigdQmpPeer *peer)
+void
+migd_qmp_peer_changed(MigdQmpPeer *peer)
 {
     if (peer->domain == NULL)
         return;
@@ -101,7 +103,7 @@ show(MigdQmpPeer *peer)
     MigdQmpDomain *domain;
 
     if (peer->domain != NULL && strcmp(peer->domain->uuid, uuid) == 0) {
-        changed(peer);
+        migd_qmp_peer_changed(peer);
         return;
     }
     hide(peer);
@@ -123,7 +125,7 @@ migd_qmp_peer_mark(MigdQmpPeer *peer, const GError *error)
         return;
     g_free(peer->odd);
     peer->odd = error != NULL ? migd_text_clean(error->message) : NULL;
-    changed(peer);
+    migd_qmp_peer_changed(peer);
 }
 
 void
@@ -135,7 +137,7 @@ migd_qmp_peer_note_failure(MigdQmpPeer *peer, const MigdJson *reply)
         return;
     g_free(peer->failure);
     peer->failure = g_steal_pointer(&failure);
-    changed(peer);
+    migd_qmp_peer_changed(peer);
 }
 
 static void
@@ -153,7 +155,7 @@ set_run(MigdQmpPeer *peer, MigdDomainState run)
     if (peer->run == run)
         return;
     peer->run = run;
-    changed(peer);
+    migd_qmp_peer_changed(peer);
 }
 
 static gboolean
@@ -308,16 +310,30 @@ probe_migration(MigdQmpPeer *peer, const MigdJson *reply, GError **error)
     return migd_qmp_decode_migrate(reply, &peer->last, error);
 }
 
+/* The question for a ring should fail; one that succeeds says nothing. */
+static gboolean
+probe_ring(MigdQmpPeer *peer, const MigdJson *reply, GError **error)
+{
+    return TRUE;
+}
+
 /* The migration comes last: what happens after its reply is told by events. */
 static const struct {
     const char *command;
     gboolean (*take)(MigdQmpPeer *peer, const MigdJson *reply, GError **error);
+    MigdQmpCommand *(*make)(void); /* NULL: the command has no arguments */
+    void (*refused)(MigdQmpPeer *peer, const GError *failure);
 } probes[] = {
     {"query-uuid", probe_uuid},
     {"query-status", probe_run},
     {"query-migrate-capabilities", probe_capabilities},
     {"query-migrate-parameters", probe_parameters},
     {"query-memory-size-summary", probe_memory},
+    {"query-version", migd_qmp_inspect_version},
+    {"query-kvm", migd_qmp_inspect_kvm},
+    {"query-cpus-fast", migd_qmp_inspect_vcpus},
+    {"set-vcpu-dirty-limit", probe_ring, migd_qmp_ring_question, migd_qmp_inspect_ring},
+    {"query-vcpu-dirty-limit", migd_qmp_inspect_limits},
     {"query-migrate", probe_migration},
 };
 
@@ -332,6 +348,7 @@ settle(MigdQmpPeer *peer)
     if (active && status != MIGD_STATUS_SETUP && !migd_sample_has(&peer->last, MIGD_HAS_TOTAL))
         peer->incoming = TRUE;
     peer->probed = TRUE;
+    migd_qmp_inspect_end(peer);
     peer->link = MIGD_DOMAIN_RUNNING;
     g_clear_pointer(&peer->link_problem, g_free);
     show(peer);
@@ -352,6 +369,8 @@ on_probe(const MigdJson *reply, const GError *failure, gpointer user_data)
     peer->probe_left--;
     if (peer->closing)
         return;
+    if (failure != NULL && probes[index].refused != NULL)
+        probes[index].refused(peer, failure);
     if (failure != NULL)
         peer->probe_lost |= !g_error_matches(failure, MIGD_ERROR, MIGD_ERROR_FAILED);
     else if (!probes[index].take(peer, reply, &error))
@@ -367,8 +386,13 @@ probe(MigdQmpPeer *peer)
     peer->last = (MigdSample){0};
     peer->probe_lost = FALSE;
     peer->probe_left = G_N_ELEMENTS(probes);
-    for (guint i = 0; i < G_N_ELEMENTS(probes); i++)
-        migd_qmp_client_call(peer->client, probes[i].command, NULL, on_probe, peer);
+    migd_qmp_inspect_begin(peer);
+    for (guint i = 0; i < G_N_ELEMENTS(probes); i++) {
+        g_autoptr(MigdQmpCommand) command = probes[i].make != NULL ? probes[i].make() : NULL;
+        MigdJson *arguments = command != NULL ? g_steal_pointer(&command->arguments) : NULL;
+
+        migd_qmp_client_call(peer->client, probes[i].command, arguments, on_probe, peer);
+    }
 }
 
 /* ---- what the client tells ---- */
@@ -388,7 +412,7 @@ on_ready(MigdQmpPeer *peer)
         probe(peer);
     } else if (peer->probed && peer->link != MIGD_DOMAIN_RUNNING) {
         set_link(peer, MIGD_DOMAIN_RUNNING, NULL);
-        changed(peer);
+        migd_qmp_peer_changed(peer);
     }
 }
 
@@ -407,7 +431,7 @@ on_state(MigdQmpState state, const char *problem, gpointer user_data)
         break;
     case MIGD_QMP_CONNECTING:
         set_link(peer, MIGD_DOMAIN_CONNECTING, NULL);
-        changed(peer);
+        migd_qmp_peer_changed(peer);
         break;
     case MIGD_QMP_REFUSED:
         set_link(peer, MIGD_DOMAIN_CONNECTING, NULL);
@@ -501,6 +525,7 @@ migd_qmp_peer_free(MigdQmpPeer *peer)
     peer->closing = TRUE;
     hide(peer);
     migd_qmp_client_free(peer->client);
+    migd_qmp_inspect_clear(peer);
     g_free(peer->path);
     g_free(peer->name);
     g_free(peer->link_problem);

@@ -14,10 +14,9 @@
 #pragma once
 
 #include "daemon/backend.h"
+#include "daemon/qmp-writeprotect.h"
 #include "qmp/client.h"
 #include "qmp/migration.h"
-
-typedef struct MigdQmpPeer MigdQmpPeer;
 
 typedef struct {
     MigdDomain base; /* what the daemon holds */
@@ -56,6 +55,7 @@ struct MigdQmpPeer {
     char *failure;   /* of the last migration, if it failed */
     MigdKnobs knobs; /* as last read or set */
     MigdSample last; /* of the probe */
+    MigdQmpInspection inspection;
     gboolean asked_for_events;
 
     GList *requests; /* of the daemon, unanswered; see qmp-request.h */
@@ -66,6 +66,9 @@ MigdQmpPeer *migd_qmp_peer_new(MigdQmpShared *shared, const char *path);
 
 /* Answers what is outstanding, removes the domain, closes. */
 void migd_qmp_peer_free(MigdQmpPeer *peer);
+
+/* What its domain shows has changed. */
+void migd_qmp_peer_changed(MigdQmpPeer *peer);
 
 /* Something implausible came (`error`), or, with NULL, something good. */
 void migd_qmp_peer_mark(MigdQmpPeer *peer, const GError *error);

@@ -45,6 +45,8 @@ typedef enum {
     MIGD_TAKES_PERSISTENT = 1 << 13,
     MIGD_TAKES_SECONDS = 1 << 14,
     MIGD_TAKES_MODE = 1 << 15,
+    MIGD_TAKES_ENABLE = 1 << 16,
+    MIGD_TAKES_ENTRIES = 1 << 17,
 } MigdTakes;
 
 typedef struct {
@@ -67,6 +69,8 @@ typedef struct {
     char *migrate_uri;
     guint seconds; /* 0 = not given */
     char *mode;    /* of measuring */
+    gboolean enable;
+    guint32 entries; /* 0 = not given */
 
     GDBusConnection *connection; /* see migd_cli_connect() */
 } MigdCli;
@@ -98,9 +102,6 @@ void migd_cli_print_json(const MigdCli *cli, const MigdJson *json);
 
 gboolean migd_cli_connect(MigdCli *cli, GError **error);
 
-/* The VM of that name or UUID, a{sv}. */
-GVariant *migd_cli_find_domain(MigdCli *cli, const char *what, GError **error);
-
 /* Calls `interface.method` at `path` of the daemon and waits; connects first if need be. NULL on
  * error. */
 GVariant *migd_cli_call(MigdCli *cli, const char *path, const char *interface, const char *method,
@@ -113,6 +114,9 @@ GVariant *migd_cli_list_migrations(MigdCli *cli, GError **error);
 /* The migration that a VM's name, its UUID or a migration's id means, a{sv}: of a VM its running or
  * newest one. */
 GVariant *migd_cli_find_migration(MigdCli *cli, const char *what, GError **error);
+
+/* The VM of that name or UUID, a{sv}. */
+GVariant *migd_cli_find_domain(MigdCli *cli, const char *what, GError **error);
 
 /* A property of the manager. */
 GVariant *migd_cli_manager_property(MigdCli *cli, const char *name, GError **error);

@@ -17,8 +17,8 @@ typedef struct {
     char *bus, *json, *migrate_uri, *mode, *profile, *engines, *id, *timeout;
     char **options, **words;
     gboolean no_legend, ascii, bytes, help, version, wait, batch, once, check, chart;
-    gboolean postcopy, persistent;
-    int parallel, seconds;
+    gboolean postcopy, persistent, enable;
+    int parallel, seconds, entries;
 } Raw;
 
 static void
@@ -83,6 +83,8 @@ parse_raw(char **argv, Raw *raw, GError **error)
         {"persistent", 0, 0, G_OPTION_ARG_NONE, &raw->persistent, NULL, NULL},
         {"seconds", 0, 0, G_OPTION_ARG_INT, &raw->seconds, NULL, NULL},
         {"mode", 0, 0, G_OPTION_ARG_STRING, &raw->mode, NULL, NULL},
+        {"enable", 0, 0, G_OPTION_ARG_NONE, &raw->enable, NULL, NULL},
+        {"entries", 0, 0, G_OPTION_ARG_INT, &raw->entries, NULL, NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->words, NULL, NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -111,7 +113,8 @@ given(const Raw *raw)
            (raw->migrate_uri != NULL ? MIGD_TAKES_MIGRATE_URI : 0u) |
            (raw->persistent ? MIGD_TAKES_PERSISTENT : 0u) |
            (raw->seconds != NOT_GIVEN ? MIGD_TAKES_SECONDS : 0u) |
-           (raw->mode != NULL ? MIGD_TAKES_MODE : 0u);
+           (raw->mode != NULL ? MIGD_TAKES_MODE : 0u) | (raw->enable ? MIGD_TAKES_ENABLE : 0u) |
+           (raw->entries != NOT_GIVEN ? MIGD_TAKES_ENTRIES : 0u);
 }
 
 static gboolean
@@ -155,6 +158,8 @@ parse_values(const Raw *raw, MigdCli *cli, GError **error)
         return refuse(error, "--parallel= takes a number of connections from 1");
     if (raw->seconds != NOT_GIVEN && (raw->seconds < 1 || raw->seconds > 60))
         return refuse(error, "--seconds= takes 1 to 60");
+    if (raw->entries != NOT_GIVEN && (raw->entries < 1 || !raw->enable))
+        return refuse(error, "--entries= takes a number, and goes with --enable");
     for (char **option = raw->options; option != NULL && *option != NULL; option++)
         if (strchr(*option, '=') == NULL || **option == '=')
             return refuse(error, "--option= takes KEY=VALUE");
@@ -183,13 +188,15 @@ keep(Raw *raw, MigdCli *cli)
     cli->persistent = raw->persistent;
     cli->seconds = raw->seconds != NOT_GIVEN ? (guint)raw->seconds : 0;
     cli->mode = g_steal_pointer(&raw->mode);
+    cli->enable = raw->enable;
+    cli->entries = raw->entries != NOT_GIVEN ? (guint32)raw->entries : 0;
 }
 
 gboolean
 migd_parse_arguments(char **argv, MigdCli *cli, const MigdVerb **ret_verb, char ***ret_arguments,
                      char **ret_text, GError **error)
 {
-    g_auto(Raw) raw = {.parallel = NOT_GIVEN, .seconds = NOT_GIVEN};
+    g_auto(Raw) raw = {.parallel = NOT_GIVEN, .seconds = NOT_GIVEN, .entries = NOT_GIVEN};
     const MigdVerb *verb;
     char **arguments;
 

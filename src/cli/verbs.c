@@ -33,6 +33,10 @@ static const MigdVerb verbs[] = {
      MIGD_TAKES_PROFILE | MIGD_TAKES_CHECK | MIGD_TAKES_CHART, migd_verb_replay},
     {"simulate", "FILE...", "Play described migrations, and say what each would cost", 1, ANY,
      MIGD_TAKES_PROFILE | MIGD_TAKES_ENGINE, migd_verb_simulate},
+    {"capabilities", "", "How writes of guests can be tracked here, and are", 0, 0, 0,
+     migd_verb_capabilities},
+    {"write-protect", "VM [MECHANISM]", "The same for one guest; --enable turns on the best", 1, 2,
+     MIGD_TAKES_ENABLE | MIGD_TAKES_ENTRIES, migd_verb_write_protect},
     {"profiles", "", "Names of the profiles", 0, 0, 0, migd_verb_profiles},
     {"reload", "", "Make the daemon read its configuration again", 0, 0, 0, migd_verb_reload},
     {"mode", "[enforce|observe]", "Show or set whether decisions are carried out", 0, 1, 0,
@@ -64,6 +68,8 @@ static const struct {
     {MIGD_TAKES_BATCH, "--batch", "Plain lines instead of a picture that changes"},
     {MIGD_TAKES_ONCE, "--once", "Print the picture as it is now, and exit"},
     {MIGD_TAKES_CHECK, "--check", "Exit 1 unless the decisions are the same, bit for bit"},
+    {MIGD_TAKES_ENABLE, "--enable", "Turn MECHANISM on, or the best by the profile"},
+    {MIGD_TAKES_ENTRIES, "--entries=N", "Of each vCPU's dirty ring, 1024 to 65536"},
     {MIGD_TAKES_CHART, "--chart", "Show the picture too"},
 };
 

@@ -50,4 +50,6 @@ MigdExit migd_verb_profiles(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_reload(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_mode(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_monitor(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_capabilities(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_write_protect(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_hooks(MigdCli *cli, char **arguments, GError **error);

@@ -6,7 +6,7 @@
 
 #define ROW(flag, name, field, type, capability)                                                   \
     {                                                                                              \
-        flag, name, G_STRUCT_OFFSET(MigdKnobs, field), type, capability                            \
+        flag, name, G_STRUCT_OFFSET(MigdKnobs, field), type, capability, FALSE                     \
     }
 
 const MigdKnobField migd_knob_fields[] = {
@@ -21,6 +21,10 @@ const MigdKnobField migd_knob_fields[] = {
         MIGD_KNOB_U32, FALSE),
     ROW(MIGD_KNOB_THROTTLE_TAILSLOW, "cpu-throttle-tailslow", throttle_tailslow, MIGD_KNOB_BOOL,
         FALSE),
+    {MIGD_KNOB_VCPU_LIMIT, "set-vcpu-dirty-limit", G_STRUCT_OFFSET(MigdKnobs, vcpu_limit_bps),
+     MIGD_KNOB_U64_BPS, FALSE, TRUE},
+    ROW(MIGD_KNOB_WRITE_PROTECT_ALL, "x-write-protect-all", write_protect_all, MIGD_KNOB_BOOL,
+        TRUE),
     ROW(MIGD_KNOB_AUTO_CONVERGE, "auto-converge", auto_converge, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_POSTCOPY, "postcopy-ram", postcopy, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_EVENTS, "events", events, MIGD_KNOB_BOOL, TRUE),

@@ -15,6 +15,8 @@ typedef enum {
     MIGD_KNOB_THROTTLE_MAX = 1 << 4,       /* max-cpu-throttle */
     MIGD_KNOB_THROTTLE_TRIGGER = 1 << 5,   /* throttle-trigger-threshold */
     MIGD_KNOB_THROTTLE_TAILSLOW = 1 << 6,  /* cpu-throttle-tailslow */
+    MIGD_KNOB_VCPU_LIMIT = 1 << 11,        /* set-vcpu-dirty-limit, for every vCPU */
+    MIGD_KNOB_WRITE_PROTECT_ALL = 1 << 12, /* capability x-write-protect-all */
     MIGD_KNOB_AUTO_CONVERGE = 1 << 7,      /* capability auto-converge */
     MIGD_KNOB_POSTCOPY = 1 << 8,           /* capability postcopy-ram */
     MIGD_KNOB_EVENTS = 1 << 9,             /* capability events */
@@ -28,6 +30,8 @@ typedef struct {
     guint32 has; /* MIGD_KNOB_… that the hypervisor has (of the values below) */
     guint64 downtime_limit_us;
     guint64 max_bandwidth_bps; /* 0 = no limit */
+    guint64 vcpu_limit_bps;    /* of each vCPU; 0 = none */
+    gboolean write_protect_all;
     guint32 throttle_initial_pct;
     guint32 throttle_increment_pct;
     guint32 throttle_max_pct;
@@ -51,6 +55,7 @@ typedef struct {
     gsize offset;         /* in MigdKnobs */
     enum { MIGD_KNOB_U64_US, MIGD_KNOB_U64_BPS, MIGD_KNOB_U32, MIGD_KNOB_BOOL } type;
     gboolean is_capability;
+    gboolean is_command; /* neither parameter nor capability: set by a command of that name */
 } MigdKnobField;
 
 extern const MigdKnobField migd_knob_fields[];

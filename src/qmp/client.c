@@ -483,3 +483,9 @@ migd_qmp_client_free(MigdQmpClient *client)
         migd_qmp_pending_answer_all(&client->unsent, "the connection is given up");
     client_unref(client);
 }
+
+gint
+migd_qmp_client_peer(const MigdQmpClient *client)
+{
+    return migd_qmp_socket_peer(client->fd);
+}

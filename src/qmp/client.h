@@ -52,6 +52,11 @@ MigdQmpClient *migd_qmp_client_new(const char *path, const MigdQmpLimits *limits
 void migd_qmp_client_free(MigdQmpClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdQmpClient, migd_qmp_client_free)
 
+/* Who listens at the other end of the connection, by the kernel's word; 0 = not known, or not of
+ * this PID namespace. The number is the process's only as long as it lives: an answer that comes
+ * after it was looked up there says that it did. */
+gint migd_qmp_client_peer(const MigdQmpClient *client);
+
 /* Sends a command. Takes the reference of `arguments` (may be NULL). `callback` comes exactly once,
  * never before this returns. */
 void migd_qmp_client_call(MigdQmpClient *client, const char *command, MigdJson *arguments,

@@ -6,6 +6,7 @@
 #include "qmp/command.h"
 
 #include "base/error.h"
+#include "qmp/limit.h"
 #include "qmp/migration.h"
 
 #include <string.h>
@@ -62,7 +63,7 @@ set_parameters(const MigdKnobs *knobs, guint32 mask)
         const MigdKnobField *field = &migd_knob_fields[i];
         guint64 value = migd_knob_get(knobs, field);
 
-        if (field->is_capability || (mask & field->knob) == 0)
+        if (field->is_capability || field->is_command || (mask & field->knob) == 0)
             continue;
         if (field->type == MIGD_KNOB_BOOL)
             migd_json_add_bool(arguments, field->qmp_name, value != 0);
@@ -107,6 +108,8 @@ migd_qmp_commands_for_knobs(const MigdKnobs *knobs, guint32 mask)
         g_ptr_array_add(commands, capabilities);
     if (parameters != NULL)
         g_ptr_array_add(commands, parameters);
+    if ((mask & knobs->has & MIGD_KNOB_VCPU_LIMIT) != 0)
+        g_ptr_array_add(commands, migd_qmp_command_for_limit(knobs->vcpu_limit_bps));
     return commands;
 }
 

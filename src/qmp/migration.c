@@ -172,6 +172,8 @@ decode_parameter(const MigdJson *reply, const MigdKnobField *field, MigdKnobs *k
     gboolean flag = FALSE;
     MigdJsonResult result;
 
+    if (field->is_command)
+        return TRUE;
     if (field->type == MIGD_KNOB_BOOL) {
         result = migd_json_get_bool(reply, field->qmp_name, &flag, error);
         value = flag;

@@ -61,3 +61,14 @@ migd_qmp_socket_receive(int fd, void *bytes, gsize size)
         return -1; /* the peer closed */
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
 }
+
+gint
+migd_qmp_socket_peer(int fd)
+{
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+
+    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+        return 0;
+    return peer.pid;
+}

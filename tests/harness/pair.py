@@ -35,7 +35,8 @@ class Qemu:
     """One QEMU process. `qmp` is our own monitor; the one for migrationd is qmp_dir/NAME.qmp, if asked for."""
 
     def __init__(self, directory: str, name: str, accel: str, memory_mib: int, append: str,
-                 incoming: str | None = None, qmp_dir: str | None = None, extra: tuple = ()):
+                 incoming: str | None = None, qmp_dir: str | None = None, extra: tuple = (),
+                 environment: dict | None = None):
         self.name = name
         self.sockets = [f"{directory}/{name}-admin.sock"]
         self.console = Console(f"{directory}/{name}-console.sock")
@@ -54,7 +55,7 @@ class Qemu:
         if incoming:
             args += ["-incoming", incoming]
         with open(self.stderr_path, "wb") as stderr:
-            self.process = spawn([*args, *extra], stdout=stderr, stderr=stderr)
+            self.process = spawn([*args, *extra], stdout=stderr, stderr=stderr, env=os.environ | (environment or {}))
         favour(self.process)  # the guest never catches up: what else runs here must not slow it
         try:
             self.qmp = Qmp(self.sockets[0])

@@ -4,9 +4,13 @@
  */
 #include "writeprotect/choose.h"
 
+#include <errno.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -195,6 +199,97 @@ test_process_dies(void)
     g_clear_error(&error);
     g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
     g_assert_false(migd_process_look(process, &facts, &error));
+}
+
+/* ---- a number that is used again ---------------------------------------------------------------
+ */
+
+static pid_t
+sleeper(void)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        for (;;)
+            pause();
+    return child;
+}
+
+static void
+end(pid_t child)
+{
+    if (kill(child, SIGKILL) == 0)
+        waitpid(child, NULL, 0);
+}
+
+/* Runs as process 1 of a PID namespace of its own, where it may say which number comes next.
+ * Returns what went wrong; NULL = nothing. */
+static const char *
+reuse(const char *proc)
+{
+    g_autofree char *next = g_build_filename(proc, "sys/kernel/ns_last_pid", NULL);
+    pid_t first = sleeper(), second;
+    g_autoptr(MigdProcess) pinned = migd_process_open(proc, first, NULL);
+    g_autoptr(MigdProcess) fresh = NULL;
+    MigdProcessFacts facts;
+    FILE *file;
+
+    if (pinned == NULL || !migd_process_look(pinned, &facts, NULL))
+        return "the first is not seen";
+    end(first);
+    file = fopen(next, "w");
+    if (file == NULL || fprintf(file, "%d", (int)first - 1) < 0 || fclose(file) != 0)
+        return "the next number cannot be chosen";
+    second = sleeper();
+    if (second != first)
+        return "the number was not used again";
+    fresh = migd_process_open(proc, second, NULL);
+    if (fresh == NULL || !migd_process_look(fresh, &facts, NULL))
+        return "the second is not seen";
+    if (migd_process_look(pinned, &facts, NULL))
+        return "the second passes for the first";
+    end(second);
+    return NULL;
+}
+
+/* The pinned process has died, and another has its number. */
+static void
+test_process_reuse(void)
+{
+    g_autofree char *proc = g_dir_make_tmp("migd-proc-XXXXXX", NULL);
+    int status, pipe_fds[2];
+    char answer[128] = "";
+    pid_t helper;
+
+    g_assert_cmpint(pipe(pipe_fds), ==, 0);
+    helper = fork();
+    if (helper == 0) {
+        const char *problem = "no namespace of our own";
+
+        if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
+            _exit(errno == EPERM ? 77 : 1);
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0) {
+            pid_t first = fork();
+
+            if (first == 0) {
+                problem = mount("proc", proc, "proc", 0, NULL) == 0 ? reuse(proc) : "no procfs";
+                dprintf(pipe_fds[1], "%s", problem != NULL ? problem : "fine");
+                _exit(0);
+            }
+            waitpid(first, NULL, 0);
+        }
+        _exit(0);
+    }
+    close(pipe_fds[1]);
+    g_assert_cmpint(waitpid(helper, &status, 0), ==, helper);
+    g_assert_cmpint(read(pipe_fds[0], answer, sizeof answer - 1), >=, 0);
+    close(pipe_fds[0]);
+    g_rmdir(proc);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        g_test_skip("not root: no PID namespace of our own");
+        return;
+    }
+    g_assert_cmpstr(answer, ==, "fine");
 }
 
 /* ---- rules -------------------------------------------------------------------------------------
@@ -542,6 +637,7 @@ main(int argc, char **argv)
     g_test_add_func("/process/uuid", test_process_uuid);
     g_test_add_func("/process/zombie", test_process_zombie);
     g_test_add_func("/process/dies", test_process_dies);
+    g_test_add_func("/process/reuse", test_process_reuse);
     g_test_add_func("/detect/rules", test_rules);
     g_test_add_func("/detect/next-boot", test_next_boot);
     g_test_add_func("/detect/words", test_words);
