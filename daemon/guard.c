@@ -71,6 +71,15 @@ is_same_speed(const MigdKnobs *a, const MigdKnobs *b)
     return a->max_bandwidth_bps != 0 && a->max_bandwidth_bps / MIB == b->max_bandwidth_bps / MIB;
 }
 
+/* libvirt's backend makes room above a low throttle, so that libvirt can put back its own. */
+static gboolean
+is_room(const MigdKnobs *a, const MigdKnobs *b)
+{
+    return a->throttle_max_pct < MIGD_THROTTLE_INITIAL_PCT &&
+           b->throttle_max_pct == MIGD_THROTTLE_INITIAL_PCT &&
+           a->throttle_initial_pct == b->throttle_initial_pct;
+}
+
 static guint32
 take_look(MigdGuard *guard, const MigdKnobs *now)
 {
@@ -80,6 +89,8 @@ take_look(MigdGuard *guard, const MigdKnobs *now)
         changed &= ~(guint32)MIGD_KNOB_DOWNTIME;
     if ((changed & MIGD_KNOB_BANDWIDTH) != 0 && is_same_speed(&guard->seen, now))
         changed &= ~(guint32)MIGD_KNOB_BANDWIDTH;
+    if ((changed & MIGD_KNOB_THROTTLE_MAX) != 0 && is_room(&guard->seen, now))
+        changed &= ~(guint32)MIGD_KNOB_THROTTLE_MAX;
     guard->seen = *now;
     changed &= KNOBS_PARAMETERS; /* capabilities do not change under way */
     guint32 fresh = changed & ~guard->foreign;

@@ -100,20 +100,6 @@ answer_and_free(Request *request, const MigdSample *sample, const GError *error)
 
 /* ---- query ---- */
 
-/* The knobs are those of the last reading or setting: at most one sample old. */
-static void
-add_knobs(MigdSample *sample, const MigdKnobs *knobs)
-{
-    if ((knobs->has & MIGD_KNOB_DOWNTIME) != 0) {
-        sample->downtime_limit_us = knobs->downtime_limit_us;
-        sample->has |= MIGD_HAS_DOWNTIME_LIMIT;
-    }
-    if ((knobs->has & MIGD_KNOB_BANDWIDTH) != 0) {
-        sample->max_bandwidth_bps = knobs->max_bandwidth_bps;
-        sample->has |= MIGD_HAS_MAX_BANDWIDTH;
-    }
-}
-
 static void
 on_migrate_info(const MigdJson *reply, const GError *failure, gpointer user_data)
 {
@@ -125,7 +111,8 @@ on_migrate_info(const MigdJson *reply, const GError *failure, gpointer user_data
     if (!came_back(request, failure))
         return;
     if (migd_qmp_decode_migrate(reply, &sample, &error)) {
-        add_knobs(&sample, &peer->knobs);
+        /* Those of the last reading or setting: at most one sample old. */
+        migd_knobs_add_to_sample(&peer->knobs, &sample);
         migd_qmp_peer_note_failure(peer, reply);
         migd_qmp_peer_want_events(peer, sample.status);
     }
@@ -293,10 +280,7 @@ on_acted(const MigdJson *reply, const GError *failure, gpointer user_data)
 
     if (!came_back(request, failure))
         return;
-    for (guint i = 0; i < migd_n_knob_fields; i++)
-        if ((request->knobs.has & migd_knob_fields[i].knob) != 0)
-            migd_knob_set(&request->peer->knobs, &migd_knob_fields[i],
-                          migd_knob_get(&request->knobs, &migd_knob_fields[i]));
+    migd_knobs_take(&request->peer->knobs, &request->knobs);
     answer_and_free(request, NULL, NULL);
 }
 

@@ -66,9 +66,8 @@ typedef struct {
     MigdKnobs knobs;       /* as last read or set */
     gboolean capabilities; /* read since it began: they do not change any more */
     gboolean postcopy_refused;
-    gboolean has_speed_before;
-    guint64 speed_before_bps; /* libvirt's own, before the first time that we set it */
-    guint end_source;         /* waits for the totals */
+    gboolean narrow;  /* we keep max-cpu-throttle low until the throttle has come down */
+    guint end_source; /* waits for the totals */
 
     /* one that we started */
     MigdVirtMigration *call;
@@ -169,8 +168,8 @@ void migd_virt_answer_later(MigdVirtDomain *domain, MigdDoneFunc callback, gpoin
 /* What one trip to a thread does, in this order; each part only if asked for. */
 typedef struct {
     gboolean abort, postcopy, suspend;
-    gboolean read_speed, set_downtime, set_bandwidth;
-    guint64 speed_bps, downtime_us, bandwidth_bps;
+    gboolean set_downtime, set_bandwidth;
+    guint64 downtime_us, bandwidth_bps;
     char *command; /* JSON for the monitor */
     char *reply;
 } MigdVirtSteps;

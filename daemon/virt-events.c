@@ -37,7 +37,7 @@ begin(MigdVirtDomain *domain)
     domain->handed_over = FALSE;
     domain->capabilities = FALSE;
     domain->postcopy_refused = FALSE;
-    domain->has_speed_before = FALSE;
+    domain->narrow = FALSE;
     g_clear_pointer(&domain->failure, g_free);
 }
 

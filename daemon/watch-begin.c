@@ -227,6 +227,10 @@ replay_entry(MigdWatch *watch, const MigdTraceEntry *entry, const MigdDecision *
     case MIGD_TRACE_PROFILE:
         info->profile = entry->profile;
         break;
+    case MIGD_TRACE_KNOBS:
+        watch->recorded_knobs = watch->guard.seen = entry->knobs;
+        watch->guard.unsettled = 0;
+        break;
     case MIGD_TRACE_START:
     case MIGD_TRACE_FINISH:
         break;
@@ -260,6 +264,7 @@ restore_memory(MigdWatch *watch, const MigdTrace *trace)
     watch->abilities = start->abilities;
     watch->throttle_cocked = start->abilities.throttle_cocked;
     migd_guard_init(&watch->guard, &start->saved);
+    watch->recorded_knobs = start->saved;
     watch->guard_ready = start->saved.has != 0;
     migd_guard_touch(&watch->guard, start->touched);
     if ((start->touched & MIGD_KNOB_DOWNTIME) != 0) {

@@ -20,6 +20,7 @@ struct MigdWatch {
     MigdTrack *track; /* NULL until the knobs in force are known: before that, nothing is folded */
     MigdGuard guard;
     gboolean guard_ready;
+    MigdKnobs recorded_knobs; /* as in the trace */
     MigdAbilities abilities;
     gboolean throttle_cocked;
     MigdTraceWriter *trace; /* NULL: the disk refused it */
@@ -94,6 +95,8 @@ void migd_watch_record_decision(MigdWatch *watch, const MigdDecision *decision);
 void migd_watch_record_action(MigdWatch *watch, const MigdDecision *decision, gint64 now_us);
 void migd_watch_record_outcome(MigdWatch *watch, gint64 now_us, const GError *error);
 void migd_watch_record_abilities(MigdWatch *watch, const char *why);
+/* The knobs in force, if they are not those recorded last. */
+void migd_watch_record_knobs(MigdWatch *watch);
 void migd_watch_record_finish(MigdWatch *watch);
 void migd_watch_log(const MigdWatch *watch, MigdLogLevel level, const char *message_id,
                     const char *format, ...) G_GNUC_PRINTF(4, 5);

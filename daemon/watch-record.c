@@ -73,6 +73,7 @@ migd_watch_record_start(MigdWatch *watch)
                             .saved = watch->guard.saved,
                             .touched = watch->guard.touched};
 
+    watch->recorded_knobs = watch->guard.saved;
     watch->trace = migd_trace_writer_open(info->trace_path, /* append= */ FALSE, &error);
     if (watch->trace == NULL || !migd_trace_write_start(watch->trace, &start, &error))
         written(watch, FALSE, error);
@@ -131,6 +132,19 @@ migd_watch_record_abilities(MigdWatch *watch, const char *why)
                 migd_trace_write_abilities(watch->trace, migd_watch_clock(), &watch->abilities, why,
                                            &error),
                 error);
+}
+
+void
+migd_watch_record_knobs(MigdWatch *watch)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (watch->trace == NULL || migd_knobs_diff(&watch->recorded_knobs, &watch->guard.seen) == 0)
+        return;
+    watch->recorded_knobs = watch->guard.seen;
+    written(watch,
+            migd_trace_write_knobs(watch->trace, migd_watch_clock(), &watch->guard.seen, &error),
+            error);
 }
 
 void

@@ -194,6 +194,7 @@ got_knobs(const MigdKnobs *knobs, const GError *error, gpointer user_data)
         before = *knobs;
     }
     fresh = migd_guard_look(&watch->guard, knobs);
+    migd_watch_record_knobs(watch);
     if (fresh != 0) {
         foreign_change(watch, fresh, &before);
         return;

@@ -28,6 +28,7 @@ const MigdKnobField migd_knob_fields[] = {
     ROW(MIGD_KNOB_AUTO_CONVERGE, "auto-converge", auto_converge, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_POSTCOPY, "postcopy-ram", postcopy, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_EVENTS, "events", events, MIGD_KNOB_BOOL, TRUE),
+    ROW(MIGD_KNOB_OWN_BANDWIDTH, "own-bandwidth", own_bandwidth_bps, MIGD_KNOB_U64_BPS, FALSE),
 };
 
 const guint migd_n_knob_fields = G_N_ELEMENTS(migd_knob_fields);
@@ -57,6 +58,27 @@ migd_knob_set(MigdKnobs *knobs, const MigdKnobField *field, guint64 value)
     else
         *(guint32 *)p = (guint32)MIN(value, G_MAXUINT32);
     knobs->has |= field->knob;
+}
+
+void
+migd_knobs_take(MigdKnobs *knobs, const MigdKnobs *turned)
+{
+    for (guint i = 0; i < migd_n_knob_fields; i++)
+        if ((turned->has & migd_knob_fields[i].knob) != 0)
+            migd_knob_set(knobs, &migd_knob_fields[i], migd_knob_get(turned, &migd_knob_fields[i]));
+}
+
+void
+migd_knobs_add_to_sample(const MigdKnobs *knobs, MigdSample *sample)
+{
+    if ((knobs->has & MIGD_KNOB_DOWNTIME) != 0) {
+        sample->downtime_limit_us = knobs->downtime_limit_us;
+        sample->has |= MIGD_HAS_DOWNTIME_LIMIT;
+    }
+    if ((knobs->has & MIGD_KNOB_BANDWIDTH) != 0) {
+        sample->max_bandwidth_bps = knobs->max_bandwidth_bps;
+        sample->has |= MIGD_HAS_MAX_BANDWIDTH;
+    }
 }
 
 guint32

@@ -7,6 +7,11 @@
 
 #include <glib.h>
 
+#include "policy/sample.h"
+
+/* QEMU's cpu-throttle-initial as it starts. It refuses a max-cpu-throttle below it. */
+#define MIGD_THROTTLE_INITIAL_PCT 20
+
 typedef enum {
     MIGD_KNOB_DOWNTIME = 1 << 0,           /* downtime-limit */
     MIGD_KNOB_BANDWIDTH = 1 << 1,          /* max-bandwidth */
@@ -20,6 +25,7 @@ typedef enum {
     MIGD_KNOB_AUTO_CONVERGE = 1 << 7,      /* capability auto-converge */
     MIGD_KNOB_POSTCOPY = 1 << 8,           /* capability postcopy-ram */
     MIGD_KNOB_EVENTS = 1 << 9,             /* capability events */
+    MIGD_KNOB_OWN_BANDWIDTH = 1 << 10,     /* no knob of the hypervisor: see below */
 } MigdKnob;
 
 #define MIGD_KNOBS_THROTTLE                                                                        \
@@ -38,6 +44,9 @@ typedef struct {
     guint32 throttle_trigger_pct;
     gboolean throttle_tailslow;
     gboolean auto_converge, postcopy, events;
+    /* What whoever manages the hypervisor keeps for max-bandwidth between migrations: libvirt's
+     * speed, which is what is to be put back through it. 0 = no limit. */
+    guint64 own_bandwidth_bps;
 } MigdKnobs;
 
 /* What can be done to this migration now, whatever the profile allows: one bit (1 << MIGD_ACTION_…)
@@ -63,6 +72,12 @@ extern const guint migd_n_knob_fields;
 
 guint64 migd_knob_get(const MigdKnobs *knobs, const MigdKnobField *field);
 void migd_knob_set(MigdKnobs *knobs, const MigdKnobField *field, guint64 value);
+
+/* Takes over the knobs that `turned` has. */
+void migd_knobs_take(MigdKnobs *knobs, const MigdKnobs *turned);
+
+/* The two that are part of a sample, as far as they are known. */
+void migd_knobs_add_to_sample(const MigdKnobs *knobs, MigdSample *sample);
 
 /* The knobs (MIGD_KNOB_…) that both have and whose values differ. */
 guint32 migd_knobs_diff(const MigdKnobs *a, const MigdKnobs *b);

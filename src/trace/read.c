@@ -323,6 +323,12 @@ read_outcome(const MigdJson *line, MigdTrace *trace, MigdTraceEntry *entry, GErr
 }
 
 static gboolean
+read_in_force(const MigdJson *line, MigdTrace *trace, MigdTraceEntry *entry, GError **error)
+{
+    return read_knobs(line, "knobs", &entry->knobs, error);
+}
+
+static gboolean
 read_finish(const MigdJson *line, MigdTrace *trace, MigdTraceEntry *entry, GError **error)
 {
     g_auto(MigdTraceFinish) finish = {.time_us = entry->time_us};
@@ -346,6 +352,7 @@ static const struct {
     {"start", MIGD_TRACE_START, read_start},          {"sample", MIGD_TRACE_SAMPLE, read_sample},
     {"decision", MIGD_TRACE_DECISION, read_decision}, {"action", MIGD_TRACE_ACTION, read_action},
     {"outcome", MIGD_TRACE_OUTCOME, read_outcome},    {"finish", MIGD_TRACE_FINISH, read_finish},
+    {"knobs", MIGD_TRACE_KNOBS, read_in_force},
 };
 
 gboolean

@@ -116,6 +116,7 @@ fold_entry(Replay *replay, const MigdTraceEntry *entry, guint index)
             migd_track_set_profile(replay->track, &entry->profile);
         break;
     case MIGD_TRACE_START:
+    case MIGD_TRACE_KNOBS:
     case MIGD_TRACE_FINISH:
         break;
     }

@@ -79,6 +79,9 @@ gboolean migd_trace_write_outcome(MigdTraceWriter *writer, gint64 time_us, const
 gboolean
 migd_trace_write_abilities(MigdTraceWriter *writer, gint64 time_us, const MigdAbilities *abilities,
                            const char *why, GError **error);
+/* The knobs in force, after they were set or settled. */
+gboolean migd_trace_write_knobs(MigdTraceWriter *writer, gint64 time_us, const MigdKnobs *knobs,
+                                GError **error);
 gboolean migd_trace_write_profile(MigdTraceWriter *writer, gint64 time_us,
                                   const MigdProfile *profile, const char *why, GError **error);
 gboolean
@@ -94,6 +97,7 @@ typedef enum {
     MIGD_TRACE_OUTCOME,
     MIGD_TRACE_ABILITIES, /* an outcome line that carries abilities */
     MIGD_TRACE_PROFILE,   /* an outcome line that carries a profile */
+    MIGD_TRACE_KNOBS,
     MIGD_TRACE_FINISH,
 } MigdTraceKind;
 
@@ -105,6 +109,7 @@ typedef struct {
     MigdDecision decision;   /* DECISION, ACTION (action, argument and trigger only) */
     MigdAbilities abilities; /* ABILITIES */
     MigdProfile profile;     /* PROFILE */
+    MigdKnobs knobs;         /* KNOBS */
     char *problem;           /* OUTCOME: NULL = accepted; ABILITIES, PROFILE: why */
 } MigdTraceEntry;
 

@@ -322,6 +322,16 @@ migd_trace_write_abilities(MigdTraceWriter *writer, gint64 time_us, const MigdAb
 }
 
 gboolean
+migd_trace_write_knobs(MigdTraceWriter *writer, gint64 time_us, const MigdKnobs *knobs,
+                       GError **error)
+{
+    g_autoptr(MigdJson) line = line_new("knobs", time_us);
+
+    migd_json_add(line, "knobs", knobs_to_json(knobs));
+    return write_line(writer, line, error);
+}
+
+gboolean
 migd_trace_write_profile(MigdTraceWriter *writer, gint64 time_us, const MigdProfile *profile,
                          const char *why, GError **error)
 {

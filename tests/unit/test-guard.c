@@ -182,6 +182,25 @@ test_speed_rounding(void)
     g_assert_cmpuint(migd_guard_look(&guard, &now), ==, MIGD_KNOB_BANDWIDTH);
 }
 
+/* Room above a throttle that has come down is made by our own backend. */
+static void
+test_room(void)
+{
+    MigdDecision decision = decide(MIGD_ACTION_RELEASE, 1);
+    MigdKnobs now = usual;
+    MigdGuard guard;
+
+    migd_guard_init(&guard, &usual);
+    migd_guard_acted(&guard, &decision);
+    now.throttle_initial_pct = now.throttle_max_pct = now.throttle_increment_pct = 1;
+    g_assert_cmpuint(migd_guard_look(&guard, &now), ==, 0);
+    now.throttle_max_pct = 20;
+    g_assert_cmpuint(migd_guard_look(&guard, &now), ==, 0);
+    g_assert_cmpuint(migd_guard_to_restore(&guard) & MIGD_KNOB_THROTTLE_MAX, !=, 0);
+    now.throttle_max_pct = 21;
+    g_assert_cmpuint(migd_guard_look(&guard, &now), ==, MIGD_KNOB_THROTTLE_MAX);
+}
+
 static void
 assert_missing(const MigdGuard *guard, guint32 can_do, const char *text)
 {
@@ -227,6 +246,7 @@ main(int argc, char **argv)
     g_test_add_func("/guard/abilities-need-support", test_abilities_need_support);
     g_test_add_func("/guard/describe", test_describe);
     g_test_add_func("/guard/speed-rounding", test_speed_rounding);
+    g_test_add_func("/guard/room", test_room);
     g_test_add_func("/guard/missing", test_missing);
     return g_test_run();
 }

@@ -232,6 +232,7 @@ test_round_trip_events(void)
         g_autoptr(MigdTraceWriter) writer = migd_trace_writer_open(path, TRUE, &error);
         g_assert_true(migd_trace_write_abilities(writer, 8, &abilities, "late", &error));
         g_assert_true(migd_trace_write_profile(writer, 9, &start.profile, "SetLimits", &error));
+        g_assert_true(migd_trace_write_knobs(writer, 10, &start.saved, &error));
         g_assert_true(migd_trace_write_finish(writer, &finish, &error));
     }
     g_assert_no_error(error);
@@ -246,6 +247,9 @@ test_round_trip_events(void)
     g_assert_cmpuint(entry_at(trace, 3, MIGD_TRACE_ABILITIES)->abilities.can, ==, abilities.can);
     g_assert_cmpstr(entry_at(trace, 3, MIGD_TRACE_ABILITIES)->problem, ==, "late");
     assert_same_profile(&entry_at(trace, 4, MIGD_TRACE_PROFILE)->profile, &start.profile);
+    g_assert_cmpuint(entry_at(trace, 5, MIGD_TRACE_KNOBS)->knobs.has, ==, start.saved.has);
+    g_assert_cmpuint(migd_knobs_diff(&entry_at(trace, 5, MIGD_TRACE_KNOBS)->knobs, &start.saved),
+                     ==, 0);
     g_assert_true(trace->finished);
     g_assert_cmpstr(trace->finish.error, ==, "no \"route\"");
     g_assert_cmpuint(trace->finish.throttle_us, ==, 6);

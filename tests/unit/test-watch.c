@@ -751,6 +751,36 @@ test_resume(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->asked.write_mask, ==, MIGD_KNOB_DOWNTIME);
 }
 
+/* The record tells what was in force: what somebody turned while no daemon ran is theirs. */
+static void
+test_resume_foreign(Fixture *f, gconstpointer data)
+{
+    g_autoptr(MigdTrace) trace = NULL;
+
+    over_cap(f, FALSE);
+    answer_done(&f->asked.acted, f->asked.acted_data, TRUE);
+    f->knobs.downtime_limit_us = f->sample.downtime_limit_us = 100000;
+    migd_watch_event(f->watch, MIGD_EVENT_PASS, 2);
+    f->sample.pass = 2;
+    answer_sample(f);
+    answer_knobs(f);
+    g_assert_cmpuint(count(f, MIGD_TRACE_KNOBS), ==, 1);
+    drop_watch(f);
+    trace = migd_trace_read(f->path, NULL);
+
+    make_watch(f, trace->start.origin, FALSE);
+    migd_watch_resume(f->watch, trace);
+    f->sample.elapsed_us = 30000;
+    answer_sample(f);
+    f->knobs.throttle_max_pct = 50;
+    answer_knobs(f);
+    g_assert_cmpint(f->told.reason, ==, MIGD_REASON_FOREIGN_CHANGE);
+    g_assert_nonnull(strstr(info(f)->decision_text, "max-cpu-throttle from 99 % to 50 %"));
+    g_assert_false(migd_watch_can(f->watch, MIGD_ACTION_THROTTLE));
+    g_assert_true(migd_watch_can(f->watch, MIGD_ACTION_SET_DOWNTIME));
+    g_assert_cmpuint(count(f, MIGD_TRACE_KNOBS), ==, 2);
+}
+
 static void
 test_close(Fixture *f, gconstpointer data)
 {
@@ -817,6 +847,7 @@ main(int argc, char **argv)
     ADD("end/lost", test_lost);
     ADD("restart/detach", test_detach);
     ADD("restart/resume", test_resume);
+    ADD("restart/resume-foreign", test_resume_foreign);
     ADD("restart/close", test_close);
     ADD("restart/close-gone", test_close_gone);
     return g_test_run();
