@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table, and the identity of senders as the bus vouches for it. Never looks at what a call is
- * about.
+ * The table, the identity of senders as the bus vouches for it, and what follows from both. Never
+ * looks at what a call is about.
  */
 #include "daemon/authz.h"
 
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/names.h"
+#include "daemon/polkit.h"
 
 static const struct {
     const char *interface, *member, *action;
@@ -18,6 +19,7 @@ static const struct {
     {MIGD_IFACE_MANAGER, "GetDomain", MIGD_ACTION_ID_INSPECT},
     {MIGD_IFACE_MANAGER, "GetMigration", MIGD_ACTION_ID_INSPECT},
     {MIGD_IFACE_MANAGER, "Migrate", MIGD_ACTION_ID_MIGRATE},
+    {MIGD_IFACE_MANAGER, "Hold", MIGD_ACTION_ID_STEER},
     {MIGD_IFACE_MANAGER, "Reload", MIGD_ACTION_ID_CONFIGURE},
     {MIGD_IFACE_MANAGER, "SetMode", MIGD_ACTION_ID_CONFIGURE},
     {MIGD_IFACE_DOMAIN, "SetProfile", MIGD_ACTION_ID_CONFIGURE},
@@ -28,25 +30,38 @@ static const struct {
     {MIGD_IFACE_MIGRATION, "SetLimits", MIGD_ACTION_ID_STEER},
     {MIGD_IFACE_MIGRATION, "GetStats", MIGD_ACTION_ID_INSPECT},
     {MIGD_IFACE_MIGRATION, "OpenTrace", MIGD_ACTION_ID_INSPECT},
+    /* Properties that can be set. */
+    {MIGD_IFACE_LOG_CONTROL, "LogLevel", MIGD_ACTION_ID_CONFIGURE},
+    {MIGD_IFACE_LOG_CONTROL, "LogTarget", MIGD_ACTION_ID_CONFIGURE},
 };
 
 typedef struct {
     MigdAuthz *authz;
     char *name;
     guint32 uid;
-    guint watch; /* for its leaving the bus */
+    gboolean may_inspect; /* polkit said so */
+    guint watch;          /* for its leaving the bus */
 } Sender;
 
 struct MigdAuthz {
     GDBusConnection *connection;
+    MigdQuota *quota;
+    gboolean ask_polkit;
+    guint polkit_watch;
     GCancellable *cancellable;
     GHashTable *senders; /* k: unique name (owned by the value) -> v: Sender */
+    GHashTable *asked;   /* of Check: polkit has not answered yet */
+    guint64 next_id;
 };
 
+/* A call that waits for an answer. `authz` is dead once the question is cancelled. */
 typedef struct {
-    MigdAuthz *authz; /* dead once the call is cancelled */
+    MigdAuthz *authz;
     GDBusMethodInvocation *invocation;
-    MigdAuthzFunc callback;
+    const char *action;
+    GVariant *details;
+    char *id; /* of the question to polkit */
+    MigdAuthzFunc allowed;
     gpointer user_data;
 } Check;
 
@@ -70,13 +85,57 @@ migd_authz_row(guint index, const char **ret_interface, const char **ret_member)
     return TRUE;
 }
 
+static gboolean
+is_privileged(guint32 uid, guint32 own_uid)
+{
+    return uid == 0 || uid == own_uid;
+}
+
 gboolean
 migd_authz_allows(const char *action, guint32 uid, guint32 own_uid)
 {
     if (action == NULL)
         return FALSE;
-    return uid == 0 || uid == own_uid || strcmp(action, MIGD_ACTION_ID_INSPECT) == 0;
+    return is_privileged(uid, own_uid) || strcmp(action, MIGD_ACTION_ID_INSPECT) == 0;
 }
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static void
+check_free(Check *check)
+{
+    g_clear_pointer(&check->details, g_variant_unref);
+    g_free(check->id);
+    g_free(check);
+}
+
+static void
+allow(Check *check)
+{
+    check->allowed(check->invocation, check->user_data);
+    check_free(check);
+}
+
+static void
+deny(Check *check, const char *name, const char *why)
+{
+    g_autofree char *text = g_strdup_printf(
+        "%s.%s needs %s%s%s", g_dbus_method_invocation_get_interface_name(check->invocation),
+        g_dbus_method_invocation_get_method_name(check->invocation),
+        check->action != NULL ? check->action : "an action that nobody has",
+        why != NULL ? ": " : "", why != NULL ? why : "");
+
+    g_dbus_method_invocation_return_dbus_error(check->invocation, name, text);
+    check_free(check);
+}
+
+static void
+deny_access(Check *check, const char *why)
+{
+    deny(check, "org.freedesktop.DBus.Error.AccessDenied", why);
+}
+
+/* ---- senders --------------------------------------------------------------------------------- */
 
 static void
 sender_free(gpointer data)
@@ -88,108 +147,208 @@ sender_free(gpointer data)
     g_free(sender);
 }
 
-MigdAuthz *
-migd_authz_new(GDBusConnection *connection)
-{
-    MigdAuthz *authz = g_new0(MigdAuthz, 1);
-
-    authz->connection = g_object_ref(connection);
-    authz->cancellable = g_cancellable_new();
-    authz->senders = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, sender_free);
-    return authz;
-}
-
-void
-migd_authz_free(MigdAuthz *authz)
-{
-    if (authz == NULL)
-        return;
-    g_cancellable_cancel(authz->cancellable);
-    g_object_unref(authz->cancellable);
-    g_hash_table_unref(authz->senders);
-    g_object_unref(authz->connection);
-    g_free(authz);
-}
-
+/* Its dialogs are closed; the calls themselves end when polkit has answered that it did so. */
 static void
 sender_vanished(GDBusConnection *connection, const char *name, gpointer user_data)
 {
     Sender *sender = user_data;
+    MigdAuthz *authz = sender->authz;
+    GHashTableIter iter;
+    gpointer key;
 
-    g_hash_table_remove(sender->authz->senders, sender->name);
+    g_hash_table_iter_init(&iter, authz->asked);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        const Check *check = key;
+
+        if (g_strcmp0(g_dbus_method_invocation_get_sender(check->invocation), sender->name) == 0)
+            migd_polkit_cancel(connection, check->id);
+    }
+    migd_quota_forget(authz->quota, sender->name);
+    g_hash_table_remove(authz->senders, sender->name);
 }
 
-static void
+static Sender *
 remember(MigdAuthz *authz, const char *name, guint32 uid)
 {
-    Sender *sender;
+    Sender *sender = g_hash_table_lookup(authz->senders, name);
 
-    if (g_hash_table_contains(authz->senders, name))
-        return;
+    if (sender != NULL)
+        return sender;
     sender = g_new0(Sender, 1);
     sender->authz = authz;
     sender->name = g_strdup(name);
     sender->uid = uid;
     g_hash_table_insert(authz->senders, sender->name, sender);
+    migd_quota_know(authz->quota, name, uid, is_privileged(uid, (guint32)geteuid()));
     sender->watch =
         g_bus_watch_name_on_connection(authz->connection, name, G_BUS_NAME_WATCHER_FLAGS_NONE, NULL,
                                        sender_vanished, sender, NULL);
+    return sender;
 }
 
 static void
-answer(GDBusMethodInvocation *invocation, const guint32 *uid, MigdAuthzFunc callback,
-       gpointer user_data)
+polkit_changed(GDBusConnection *connection, const char *name, const char *path,
+               const char *interface, const char *member, GVariant *parameters, gpointer user_data)
 {
-    const char *interface = g_dbus_method_invocation_get_interface_name(invocation);
-    const char *member = g_dbus_method_invocation_get_method_name(invocation);
-    const char *action = migd_authz_action(interface, member);
-    g_autoptr(GError) error = NULL;
+    MigdAuthz *authz = user_data;
+    GHashTableIter iter;
+    gpointer sender;
 
-    if (uid == NULL)
-        error = g_error_new(G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED, "the caller has no identity");
-    else if (!migd_authz_allows(action, *uid, (guint32)geteuid()))
-        error = g_error_new(G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED, "%s.%s needs %s", interface,
-                            member, action != NULL ? action : "an action that nobody has");
-    callback(invocation, error, user_data);
+    g_hash_table_iter_init(&iter, authz->senders);
+    while (g_hash_table_iter_next(&iter, NULL, &sender))
+        ((Sender *)sender)->may_inspect = FALSE;
+}
+
+/* ---- the decision ---------------------------------------------------------------------------- */
+
+static void
+polkit_answered(MigdPolkitAnswer answer, const char *problem, gpointer user_data)
+{
+    Check *check = user_data;
+    MigdAuthz *authz = check->authz;
+    gboolean look = strcmp(check->action, MIGD_ACTION_ID_INSPECT) == 0;
+    Sender *sender =
+        g_hash_table_lookup(authz->senders, g_dbus_method_invocation_get_sender(check->invocation));
+
+    g_hash_table_remove(authz->asked, check);
+    if (sender == NULL) {
+        deny_access(check, "the caller has left");
+    } else if (answer == MIGD_POLKIT_YES) {
+        sender->may_inspect = sender->may_inspect || look;
+        allow(check);
+    } else if (answer == MIGD_POLKIT_ABSENT) {
+        if (migd_authz_allows(check->action, sender->uid, (guint32)geteuid()))
+            allow(check);
+        else
+            deny_access(check, "without polkit only root has it");
+    } else if (answer == MIGD_POLKIT_CHALLENGE) {
+        deny(check, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+             "somebody would have to authenticate for it");
+    } else {
+        deny_access(check, answer == MIGD_POLKIT_BROKEN ? problem : "polkit says no");
+    }
+}
+
+static void
+ask_polkit(Check *check)
+{
+    MigdAuthz *authz = check->authz;
+    GDBusMessage *message = g_dbus_method_invocation_get_message(check->invocation);
+    gboolean interactive = (g_dbus_message_get_flags(message) &
+                            G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION) != 0;
+
+    check->id = g_strdup_printf("%" G_GUINT64_FORMAT, authz->next_id++);
+    g_hash_table_add(authz->asked, check);
+    migd_polkit_check(authz->connection, g_dbus_method_invocation_get_sender(check->invocation),
+                      check->action, check->details, interactive, check->id, authz->cancellable,
+                      polkit_answered, check);
+}
+
+static void
+decide(Check *check, const Sender *sender)
+{
+    const MigdAuthz *authz = check->authz;
+    guint32 own = (guint32)geteuid();
+
+    if (check->action == NULL)
+        deny_access(check, NULL);
+    else if (is_privileged(sender->uid, own))
+        allow(check);
+    else if (!authz->ask_polkit && migd_authz_allows(check->action, sender->uid, own))
+        allow(check);
+    else if (!authz->ask_polkit)
+        deny_access(check, "on this bus only root and the daemon's own user have it");
+    else if (sender->may_inspect && strcmp(check->action, MIGD_ACTION_ID_INSPECT) == 0)
+        allow(check);
+    else
+        ask_polkit(check);
 }
 
 static void
 got_uid(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    g_autofree Check *check = user_data;
+    Check *check = user_data;
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
     guint32 uid = G_MAXUINT32;
 
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
-        g_dbus_method_invocation_return_error(check->invocation, G_DBUS_ERROR,
-                                              G_DBUS_ERROR_ACCESS_DENIED, "the daemon is stopping");
+        deny_access(check, "the daemon is stopping");
         return;
     }
-    if (reply != NULL) {
-        g_variant_get(reply, "(u)", &uid);
-        remember(check->authz, g_dbus_method_invocation_get_sender(check->invocation), uid);
+    if (reply == NULL) {
+        deny_access(check, "the caller has no identity");
+        return;
     }
-    answer(check->invocation, reply != NULL ? &uid : NULL, check->callback, check->user_data);
+    g_variant_get(reply, "(u)", &uid);
+    decide(check,
+           remember(check->authz, g_dbus_method_invocation_get_sender(check->invocation), uid));
 }
 
 void
-migd_authz_check(MigdAuthz *authz, GDBusMethodInvocation *invocation, MigdAuthzFunc callback,
-                 gpointer user_data)
+migd_authz_check(MigdAuthz *authz, GDBusMethodInvocation *invocation, const char *interface,
+                 const char *member, GVariant *details, MigdAuthzFunc allowed, gpointer user_data)
 {
     const char *name = g_dbus_method_invocation_get_sender(invocation);
     Sender *sender = name != NULL ? g_hash_table_lookup(authz->senders, name) : NULL;
-    Check *check;
+    Check *check = g_new0(Check, 1);
 
-    if (name == NULL || sender != NULL) { /* no bus, no identity; or somebody we know */
-        answer(invocation, sender != NULL ? &sender->uid : NULL, callback, user_data);
+    *check = (Check){.authz = authz,
+                     .invocation = invocation,
+                     .action = migd_authz_action(interface, member),
+                     .details = details != NULL ? g_variant_ref_sink(details) : NULL,
+                     .allowed = allowed,
+                     .user_data = user_data};
+    if (name == NULL)
+        deny_access(check, "the caller has no identity");
+    else if (sender != NULL)
+        decide(check, sender);
+    else
+        g_dbus_connection_call(authz->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                               "org.freedesktop.DBus", "GetConnectionUnixUser",
+                               g_variant_new("(s)", name), G_VARIANT_TYPE("(u)"),
+                               G_DBUS_CALL_FLAGS_NONE, /* timeout_msec= */ 5000, authz->cancellable,
+                               got_uid, check);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+MigdAuthz *
+migd_authz_new(GDBusConnection *connection, MigdQuota *quota, gboolean ask_polkit)
+{
+    MigdAuthz *authz = g_new0(MigdAuthz, 1);
+
+    authz->connection = g_object_ref(connection);
+    authz->quota = quota;
+    authz->ask_polkit = ask_polkit;
+    authz->cancellable = g_cancellable_new();
+    authz->senders = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, sender_free);
+    authz->asked = g_hash_table_new(NULL, NULL);
+    if (ask_polkit)
+        authz->polkit_watch = migd_polkit_watch(connection, polkit_changed, authz);
+    return authz;
+}
+
+void
+migd_authz_free(MigdAuthz *authz)
+{
+    GHashTableIter iter;
+    gpointer check;
+
+    if (authz == NULL)
         return;
+    g_cancellable_cancel(authz->cancellable);
+    g_hash_table_iter_init(&iter, authz->asked);
+    while (g_hash_table_iter_next(&iter, &check, NULL)) {
+        migd_polkit_cancel(authz->connection, ((Check *)check)->id);
+        deny_access(check, "the daemon is stopping");
     }
-    check = g_new0(Check, 1);
-    *check = (Check){authz, invocation, callback, user_data};
-    g_dbus_connection_call(
-        authz->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-        "GetConnectionUnixUser", g_variant_new("(s)", name), G_VARIANT_TYPE("(u)"),
-        G_DBUS_CALL_FLAGS_NONE, /* timeout_msec= */ 5000, authz->cancellable, got_uid, check);
+    if (authz->polkit_watch != 0)
+        g_dbus_connection_signal_unsubscribe(authz->connection, authz->polkit_watch);
+    g_object_unref(authz->cancellable);
+    g_hash_table_unref(authz->asked);
+    g_hash_table_unref(authz->senders);
+    g_object_unref(authz->connection);
+    g_free(authz);
 }

@@ -258,6 +258,31 @@ migrate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
     }
 }
 
+/* The answer is our caller's end of a pipe: the lease lasts as long as it is open. */
+static void
+hold(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_autoptr(GUnixFDList) list = NULL;
+    const MigdManagedDomain *domain;
+    const char *name, *words, *who, *why;
+    GError *error = NULL;
+    guint what;
+    int fd = -1;
+
+    g_variant_get(parameters, "(&s&s&s&s)", &name, &words, &who, &why);
+    domain = migd_manager_find_domain(bus->manager, name, &error);
+    if (domain != NULL && migd_hold_what_from_string(words, &what, &error))
+        fd = migd_holds_add(migd_manager_holds(bus->manager), domain->uuid, what, who, why,
+                            g_dbus_method_invocation_get_sender(invocation), &error);
+    if (fd < 0) {
+        refuse(invocation, error);
+        return;
+    }
+    list = g_unix_fd_list_new_from_array(&fd, 1); /* takes it */
+    g_dbus_method_invocation_return_value_with_unix_fd_list(invocation, g_variant_new("(h)", 0),
+                                                            list);
+}
+
 static void
 reload(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
 {
@@ -490,6 +515,7 @@ static const struct {
     {MIGD_IFACE_MANAGER, "GetDomain", get_domain},
     {MIGD_IFACE_MANAGER, "GetMigration", get_migration},
     {MIGD_IFACE_MANAGER, "Migrate", migrate},
+    {MIGD_IFACE_MANAGER, "Hold", hold},
     {MIGD_IFACE_MANAGER, "Reload", reload},
     {MIGD_IFACE_MANAGER, "SetMode", set_mode},
     {MIGD_IFACE_DOMAIN, "SetProfile", set_profile},

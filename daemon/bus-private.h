@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of the bus share: bus.c (objects, signals, the gate), bus-methods.c (one function
- * a method) and bus-values.c (what is shown, as variants). Nobody else includes this.
+ * What the files of the bus share: bus.c (objects, signals), bus-gate.c (who may call),
+ * bus-methods.c (one function a method) and bus-values.c (what is shown, as variants). Nobody else
+ * includes this.
  */
 #pragma once
 
 #include "daemon/authz.h"
 #include "daemon/bus.h"
+#include "daemon/logcontrol.h"
 
 #include "dbus/migd-dbus-generated.h"
 
 struct MigdBus {
     GDBusConnection *connection;
     MigdManager *manager;
+    MigdQuota *quota;
     MigdAuthz *authz;
+    MigdLogControl *log_control;
+    GQueue *calls; /* of GDBusMethodInvocation: not served yet */
+    guint calls_source;
     GDBusObjectManagerServer *server;
     MigdDBusManager *root;
     GHashTable *objects; /* k: object path (the value's) -> v: BusObject */
 };
+
+/* Puts the gate in front of the methods of `skeleton`. */
+void migd_bus_guard(MigdBus *bus, gpointer skeleton, GType interface);
+void migd_bus_gate_open(MigdBus *bus, gboolean ask_polkit);
+void migd_bus_gate_close(MigdBus *bus);
 
 /* Answers `invocation` (taken), at once or later. Objects are looked up by its path now, not before
  * the gate. */

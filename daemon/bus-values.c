@@ -42,6 +42,21 @@ migd_bus_migration_path(const MigdWatch *watch)
     return migd_object_path(MIGD_BUS_MIGRATION_PREFIX, migd_watch_info(watch)->id);
 }
 
+static GVariant *
+holds_value(const MigdManagedDomain *domain)
+{
+    g_autoptr(GPtrArray) holds = migd_holds_of(migd_manager_holds(domain->manager), domain->uuid);
+    GVariantBuilder list;
+
+    g_variant_builder_init(&list, G_VARIANT_TYPE("a(sss)"));
+    for (guint i = 0; i < holds->len; i++) {
+        const MigdHold *hold = holds->pdata[i];
+        g_autofree char *what = migd_hold_what_to_string(hold->what);
+        g_variant_builder_add(&list, "(sss)", what, hold->who, hold->why);
+    }
+    return g_variant_builder_end(&list);
+}
+
 GVariant *
 migd_bus_domain_values(const MigdManagedDomain *domain)
 {
@@ -66,6 +81,7 @@ migd_bus_domain_values(const MigdManagedDomain *domain)
     migd_bus_add_write_protect(&dict, info, profile);
     add(&dict, "Tainted", g_variant_new_boolean(info->tainted));
     add(&dict, "Migration", g_variant_new_object_path(migration));
+    add(&dict, "Holds", holds_value(domain));
     return g_variant_builder_end(&dict);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Objects on the bus and the gate in front of their methods. All methods of all interfaces end in
- * one closure, which asks authz.c first; a handler is found by table only after that.
+ * Objects on the bus: what they show, and when it is sent. What they are asked goes through
+ * bus-gate.c.
  */
 #include "daemon/bus-private.h"
 
@@ -20,52 +20,6 @@ typedef struct {
     GVariant *values;   /* the newest, not sent yet; NULL = all is sent */
     guint batch_source; /* sent something less than BATCH_MS ago */
 } BusObject;
-
-/* ---- the gate -------------------------------------------------------------------------------- */
-
-static void
-checked(GDBusMethodInvocation *invocation, const GError *error, gpointer user_data)
-{
-    const char *interface = g_dbus_method_invocation_get_interface_name(invocation);
-    const char *member = g_dbus_method_invocation_get_method_name(invocation);
-    MigdBusHandler handler = migd_bus_find_handler(interface, member);
-
-    if (error != NULL)
-        g_dbus_method_invocation_return_gerror(invocation, error);
-    else if (handler == NULL)
-        g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
-                                              "%s.%s is not supported", interface, member);
-    else
-        handler(user_data, invocation, g_dbus_method_invocation_get_parameters(invocation));
-}
-
-/* Marshaller of every handle-… signal: instance, invocation, arguments. The arguments are taken
- * from the invocation. */
-static void
-method_called(GClosure *closure, GValue *ret, guint n_values, const GValue *values, gpointer hint,
-              gpointer marshal_data)
-{
-    MigdBus *bus = closure->data;
-
-    g_value_set_boolean(ret, TRUE);
-    migd_authz_check(bus->authz, g_value_get_object(&values[1]), checked, bus);
-}
-
-static void
-guard_methods(MigdBus *bus, gpointer skeleton, GType interface)
-{
-    g_autofree guint *ids = NULL;
-    guint n = 0;
-
-    ids = g_signal_list_ids(interface, &n);
-    for (guint i = 0; i < n; i++) {
-        if (!g_str_has_prefix(g_signal_name(ids[i]), "handle-"))
-            continue;
-        GClosure *closure = g_closure_new_simple(sizeof(GClosure), bus);
-        g_closure_set_marshal(closure, method_called);
-        g_signal_connect_closure_by_id(skeleton, ids[i], 0, closure, /* after= */ FALSE);
-    }
-}
 
 /* ---- properties ------------------------------------------------------------------------------ */
 
@@ -163,7 +117,7 @@ static void export(MigdBus *bus, const char *path, gpointer skeleton, GType inte
 
     object->path = g_strdup(path);
     object->skeleton = skeleton;
-    guard_methods(bus, skeleton, interface);
+    migd_bus_guard(bus, skeleton, interface);
     set_values(skeleton, own);
     g_dbus_object_skeleton_add_interface(G_DBUS_OBJECT_SKELETON(exported), skeleton);
     g_hash_table_replace(bus->objects, object->path, object);
@@ -315,7 +269,7 @@ on_config_changed(gpointer user_data)
 /* ---- life ------------------------------------------------------------------------------------ */
 
 MigdBus *
-migd_bus_new(GDBusConnection *connection, MigdManager *manager, GError **error)
+migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_polkit, GError **error)
 {
     static const MigdManagerListener listener = {
         .domain_added = on_domain_added,
@@ -332,15 +286,18 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, GError **error)
     migd_dbus_register_errors();
     bus->connection = g_object_ref(connection);
     bus->manager = manager;
-    bus->authz = migd_authz_new(connection);
+    migd_bus_gate_open(bus, ask_polkit);
     bus->objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, object_free);
     bus->server = g_dbus_object_manager_server_new(MIGD_BUS_ROOT);
     bus->root = migd_dbus_manager_skeleton_new();
     migd_dbus_manager_set_version(bus->root, MIGD_VERSION);
     migd_dbus_manager_set_backends(bus->root, backends);
-    guard_methods(bus, bus->root, MIGD_DBUS_TYPE_MANAGER);
+    migd_bus_guard(bus, bus->root, MIGD_DBUS_TYPE_MANAGER);
     if (!g_dbus_interface_skeleton_export(G_DBUS_INTERFACE_SKELETON(bus->root), connection,
                                           MIGD_BUS_ROOT, error))
+        return NULL;
+    bus->log_control = migd_log_control_new(connection, bus->authz, error);
+    if (bus->log_control == NULL)
         return NULL;
     g_dbus_object_manager_server_set_connection(bus->server, connection);
     migd_manager_set_listener(manager, &listener, bus);
@@ -355,7 +312,8 @@ migd_bus_free(MigdBus *bus)
         return;
     g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(bus->root));
     g_dbus_object_manager_server_set_connection(bus->server, NULL);
-    migd_authz_free(bus->authz);
+    migd_log_control_free(bus->log_control);
+    migd_bus_gate_close(bus);
     g_hash_table_unref(bus->objects);
     g_object_unref(bus->server);
     g_object_unref(bus->root);

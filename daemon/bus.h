@@ -12,7 +12,9 @@
 
 typedef struct MigdBus MigdBus;
 
-/* Exports everything that `manager` has and listens to it from now on. */
-MigdBus *migd_bus_new(GDBusConnection *connection, MigdManager *manager, GError **error);
+/* Exports everything that `manager` has and listens to it from now on. `ask_polkit`: whether there
+ * may be a polkit on this bus (see authz.h). */
+MigdBus *migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_polkit,
+                      GError **error);
 void migd_bus_free(MigdBus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdBus, migd_bus_free)

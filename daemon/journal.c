@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One way out for log entries. The level is the process's, so it is the one static variable of the
- * daemon.
+ * One way out for log entries. Level and target are the process's, so they are the static variables
+ * of the daemon.
  */
 #include "daemon/journal.h"
 
@@ -15,6 +15,7 @@
 #include <systemd/sd-journal.h>
 
 static MigdLogLevel max_level = MIGD_LOG_INFO;
+static MigdLogTarget target = MIGD_LOG_TARGET_AUTO;
 
 static const struct {
     const char *word;
@@ -34,6 +35,18 @@ MigdLogLevel
 migd_journal_get_level(void)
 {
     return max_level;
+}
+
+void
+migd_journal_set_target(MigdLogTarget new_target)
+{
+    target = new_target;
+}
+
+MigdLogTarget
+migd_journal_get_target(void)
+{
+    return target;
 }
 
 gboolean
@@ -108,12 +121,13 @@ migd_log(MigdLogLevel level, const MigdLogFields *fields, const char *format, ..
     g_autofree char *text = NULL;
     va_list args;
 
-    if (level > max_level)
+    if (level > max_level || target == MIGD_LOG_TARGET_NULL)
         return;
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    if (stderr_is_journal())
+    if (target == MIGD_LOG_TARGET_JOURNAL ||
+        (target == MIGD_LOG_TARGET_AUTO && stderr_is_journal()))
         send_to_journal(level, fields, text);
     else if (fields != NULL && fields->domain_name != NULL)
         fprintf(stderr, "<%d>%s: %s\n", (int)level, fields->domain_name, text);

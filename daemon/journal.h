@@ -40,6 +40,16 @@ typedef struct {
 void migd_journal_set_level(MigdLogLevel level);
 MigdLogLevel migd_journal_get_level(void);
 
+typedef enum {
+    MIGD_LOG_TARGET_AUTO, /* the journal if stderr is it, else stderr */
+    MIGD_LOG_TARGET_JOURNAL,
+    MIGD_LOG_TARGET_CONSOLE, /* stderr */
+    MIGD_LOG_TARGET_NULL,
+} MigdLogTarget;
+
+void migd_journal_set_target(MigdLogTarget target);
+MigdLogTarget migd_journal_get_target(void);
+
 /* "error", "warning", "notice", "info", "debug". FALSE, *ret alone, for any other word. */
 gboolean migd_log_level_from_string(const char *word, MigdLogLevel *ret);
 const char *migd_log_level_to_string(MigdLogLevel level);

@@ -231,12 +231,12 @@ fail(int status, MigdNotify *notify, const GError *error)
 }
 
 static int
-run(GDBusConnection *connection, MigdManager *manager, MigdNotify *notify)
+run(GDBusConnection *connection, MigdManager *manager, MigdNotify *notify, gboolean ask_polkit)
 {
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     Daemon daemon = {.loop = loop, .manager = manager, .notify = notify, .status = EXIT_SUCCESS};
     g_autoptr(GError) error = NULL;
-    g_autoptr(MigdBus) bus = migd_bus_new(connection, manager, &error);
+    g_autoptr(MigdBus) bus = migd_bus_new(connection, manager, ask_polkit, &error);
     guint name;
 
     if (bus == NULL || !migd_manager_start(manager, &error))
@@ -290,10 +290,11 @@ main(int argc, char **argv)
         state = options.state_dir;
     g_autoptr(MigdManager) manager =
         migd_manager_new(&source, config, backends, state != NULL ? state : MIGD_STATE_DIR, notify);
-    g_autoptr(GDBusConnection) connection =
-        connect_bus(options.bus != NULL ? options.bus : "system", &error);
+    const char *which = options.bus != NULL ? options.bus : "system";
+    g_autoptr(GDBusConnection) connection = connect_bus(which, &error);
     if (connection == NULL)
         return fail(EXIT_FAILURE, notify, error);
     g_dbus_connection_set_exit_on_close(connection, FALSE);
-    return run(connection, manager, notify);
+    /* polkit lives on the system bus; a bus of somebody's own has root and its owner. */
+    return run(connection, manager, notify, strcmp(which, "system") == 0);
 }

@@ -38,7 +38,7 @@ follow(MigdManager *manager, MigdManagedDomain *domain)
                             .origin = "external",
                             .destination = "",
                             .profile = profile,
-                            .observe = manager->observe,
+                            .observe = migd_manager_observes_domain(manager, domain->uuid),
                             .trace_path = migd_traces_path(manager->trace_directory, id)};
 
     migd_watch_follow(migd_manager_add_watch(manager, domain, domain->domain, &setup));

@@ -19,6 +19,7 @@ struct MigdManager {
     char *trace_directory;
     const MigdManagerListener *listener;
     gpointer user_data;
+    MigdHolds *holds;
     gboolean stopping;
 
     GHashTable *domains;    /* k: uuid (the value's) -> v: MigdManagedDomain */

@@ -24,6 +24,19 @@ migd_manager_observes(const MigdManager *manager)
     return manager->observe;
 }
 
+gboolean
+migd_manager_observes_domain(const MigdManager *manager, const char *domain_uuid)
+{
+    return manager->observe ||
+           migd_holds_find(manager->holds, domain_uuid, MIGD_HOLD_STEER) != NULL;
+}
+
+MigdHolds *
+migd_manager_holds(const MigdManager *manager)
+{
+    return manager->holds;
+}
+
 const char **
 migd_manager_backend_names(const MigdManager *manager)
 {
@@ -294,6 +307,17 @@ check_id(MigdManager *manager, const char *id, GError **error)
     return TRUE;
 }
 
+static gboolean
+check_holds(const MigdManager *manager, const MigdManagedDomain *domain, GError **error)
+{
+    const MigdHold *hold = migd_holds_find(manager->holds, domain->uuid, MIGD_HOLD_MIGRATE);
+
+    if (hold != NULL)
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_HELD, "%s is held by %s: %s", domain->name,
+                    hold->who, hold->why);
+    return hold == NULL;
+}
+
 gboolean
 migd_manager_is_migrating(const MigdManagedDomain *domain)
 {
@@ -311,8 +335,9 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
                             .origin = "migrationd",
                             .destination = request->destination,
                             .migrate_uri = request->migrate_uri,
+                            .connections = request->connections,
                             .profile = request->profile,
-                            .observe = manager->observe};
+                            .observe = migd_manager_observes_domain(manager, domain->uuid)};
     MigdWatch *watch;
 
     if (!check_id(manager, setup.id, error))
@@ -322,7 +347,7 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
                     domain->name);
         return FALSE;
     }
-    if (!check_state(domain, error))
+    if (!check_state(domain, error) || !check_holds(manager, domain, error))
         return FALSE;
     setup.trace_path = migd_traces_path(manager->trace_directory, setup.id);
     watch = migd_manager_add_watch(manager, domain, domain->domain, &setup);
@@ -335,7 +360,6 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
 void
 migd_manager_set_observe(MigdManager *manager, gboolean observe)
 {
-                            .connections = request->connections,
     GHashTableIter iter;
     gpointer watch;
 
@@ -347,8 +371,23 @@ migd_manager_set_observe(MigdManager *manager, gboolean observe)
     g_hash_table_iter_init(&iter, manager->watches);
     while (g_hash_table_iter_next(&iter, NULL, &watch))
         if (!migd_watch_is_finished(watch))
-            migd_watch_set_observe(watch, observe);
+            migd_watch_set_observe(
+                watch, migd_manager_observes_domain(manager, migd_watch_info(watch)->domain_uuid));
     manager->listener->config_changed(manager->user_data);
+}
+
+/* A lease on a domain has begun or ended. */
+static void
+holds_changed(const char *domain_uuid, gpointer user_data)
+{
+    MigdManager *manager = user_data;
+    MigdManagedDomain *domain = g_hash_table_lookup(manager->domains, domain_uuid);
+
+    if (domain == NULL)
+        return;
+    if (migd_manager_is_migrating(domain))
+        migd_watch_set_observe(domain->watch, migd_manager_observes_domain(manager, domain_uuid));
+    manager->listener->domain_changed(domain, manager->user_data);
 }
 
 static void
@@ -416,6 +455,7 @@ migd_manager_new(const MigdConfigSource *source, MigdConfig *config, GPtrArray *
     manager->finished = g_queue_new();
     manager->expiry_sources = g_queue_new();
     manager->left_open = g_ptr_array_new();
+    manager->holds = migd_holds_new(holds_changed, manager);
     return manager;
 }
 
@@ -448,6 +488,7 @@ migd_manager_free(MigdManager *manager)
     g_hash_table_unref(manager->domains);
     g_hash_table_unref(manager->watches);
     g_ptr_array_unref(manager->left_open);
+    migd_holds_free(manager->holds);
     migd_config_free(manager->config);
     g_free(manager->trace_directory);
     g_free(manager);

@@ -8,6 +8,7 @@
 
 #include "daemon/backend.h"
 #include "daemon/config.h"
+#include "daemon/hold.h"
 #include "daemon/notify.h"
 #include "daemon/watch.h"
 
@@ -54,6 +55,10 @@ gboolean migd_manager_start(MigdManager *manager, GError **error);
 
 const MigdConfig *migd_manager_config(const MigdManager *manager);
 gboolean migd_manager_observes(const MigdManager *manager);
+/* The same for one domain: also while somebody holds it. */
+gboolean migd_manager_observes_domain(const MigdManager *manager, const char *domain_uuid);
+/* The leases on all domains. */
+MigdHolds *migd_manager_holds(const MigdManager *manager);
 /* NULL-terminated; free the container with g_free(), not the strings. */
 const char **migd_manager_backend_names(const MigdManager *manager);
 
@@ -77,12 +82,12 @@ typedef struct {
     const char *id;          /* a UUID that no migration has */
     const MigdProfile *profile;
     gboolean allow_postcopy;
+    guint32 connections; /* 0 = as many as it needs */
 } MigdMigrateRequest;
 
 /* Begins a migration. FALSE: refused, `done` is not called. Else it is on its way, and `done` tells
  * (now or later) whether the hypervisor took it. */
 gboolean migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
-    guint32 connections; /* 0 = as many as it needs */
                               const MigdMigrateRequest *request, MigdDoneFunc done,
                               gpointer user_data, GError **error);
 

@@ -17,6 +17,7 @@ static const char *const names[MIGD_N_ERRORS] = {
     [MIGD_ERROR_BACKEND_LOST] = MIGD_BUS_ERROR "BackendLost",
     [MIGD_ERROR_INVALID_ARGUMENT] = MIGD_BUS_ERROR "InvalidArgument",
     [MIGD_ERROR_TIMED_OUT] = MIGD_BUS_ERROR "TimedOut",
+    [MIGD_ERROR_HELD] = MIGD_BUS_ERROR "Held",
     [MIGD_ERROR_ACCESS_DENIED] = "org.freedesktop.DBus.Error.AccessDenied",
 };
 

@@ -19,6 +19,7 @@ typedef enum {
     MIGD_ERROR_BACKEND_LOST,
     MIGD_ERROR_INVALID_ARGUMENT,
     MIGD_ERROR_TIMED_OUT,
+    MIGD_ERROR_HELD,          /* by a lease of Manager.Hold */
     MIGD_ERROR_ACCESS_DENIED, /* on the bus: org.freedesktop.DBus.Error.AccessDenied */
     MIGD_N_ERRORS,
 } MigdError;

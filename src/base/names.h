@@ -13,6 +13,8 @@
 #define MIGD_IFACE_MANAGER "org.migrationd1.Manager"
 #define MIGD_IFACE_DOMAIN "org.migrationd1.Domain"
 #define MIGD_IFACE_MIGRATION "org.migrationd1.Migration"
+#define MIGD_IFACE_LOG_CONTROL "org.freedesktop.LogControl1"
+#define MIGD_LOG_CONTROL_PATH "/org/freedesktop/LogControl1"
 
 #define MIGD_CONF_FILE "/etc/migrationd/migrationd.conf"
 #define MIGD_CONF_DIR "/etc/migrationd/migrationd.conf.d"

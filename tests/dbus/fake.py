@@ -15,6 +15,8 @@ ROOT = "/org/migrationd1"
 MANAGER = "org.migrationd1.Manager"
 DOMAIN = "org.migrationd1.Domain"
 MIGRATION = "org.migrationd1.Migration"
+LOG_CONTROL = "org.freedesktop.LogControl1"
+LOG_CONTROL_PATH = "/org/freedesktop/LogControl1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 ERROR = "org.migrationd1.Error."
 

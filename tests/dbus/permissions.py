@@ -4,7 +4,8 @@
 import os
 import xml.etree.ElementTree as ElementTree
 
-from fake import ENDLESS, MANAGER, MIGRATION, ROOT, Fake, as_nobody
+from fake import ENDLESS, LOG_CONTROL, LOG_CONTROL_PATH, MANAGER, MIGRATION, ROOT, Fake, as_nobody
+from gi.repository import Gio, GLib
 
 from harness.case import Skip, check, run, same
 
@@ -45,6 +46,37 @@ def nobody_may_only_look():
         check(bus.get(path)["State"] != "finished", "the migration was ended")
 
 
+def every_method_has_a_row():
+    """A method without a row in the daemon's table is denied to all, root too."""
+    with Fake(endless=ENDLESS) as bus:
+        path = bus.migrate("endless", Deadline="none")
+        domain = bus.domains()["endless"]["Object"]
+        for where in (ROOT, domain, path):
+            for interface, method, arguments in methods(bus, where):
+                call = bus.connection().call_sync
+                try:
+                    call("org.migrationd1", where, interface, method,
+                         GLib.Variant.parse(None, arguments, None, None) if arguments != "()" else None, None, 0, 10000)
+                except GLib.Error as e:
+                    check(Gio.DBusError.get_remote_error(e) != DENIED, f"{interface}.{method} as root: {e.message}")
+
+
+def nobody_may_set_the_log_level():
+    if os.geteuid() != 0:
+        raise Skip("only root can become somebody else")
+    with Fake(endless=ENDLESS) as bus:
+        text = bus.call(LOG_CONTROL_PATH, "org.freedesktop.DBus.Introspectable", "Introspect")[0]
+        tree = ElementTree.fromstring(text)
+        writable = [p.get("name") for p in tree.iterfind(f"interface[@name='{LOG_CONTROL}']/property")
+                    if p.get("access") != "read"]
+        same(writable, ["LogLevel", "LogTarget"], "properties that can be set")
+        before = bus.get(LOG_CONTROL_PATH, LOG_CONTROL)
+        calls = [f"{LOG_CONTROL_PATH} org.freedesktop.DBus.Properties Set ('{LOG_CONTROL}', '{name}', <'debug'>)"
+                 for name in writable]
+        same(as_nobody(bus, calls), [DENIED] * 2, "answers")
+        same(bus.get(LOG_CONTROL_PATH, LOG_CONTROL), before, "properties")
+
+
 def nobody_may_read_properties():
     if os.geteuid() != 0:
         raise Skip("only root can become somebody else")
@@ -72,4 +104,4 @@ def who_has_left_does_no_harm():
         check("endless" in bus.domains(), "the daemon is gone")
 
 
-run(nobody_may_only_look, nobody_may_read_properties, the_owner_may_do_all, who_has_left_does_no_harm)
+run(nobody_may_only_look, every_method_has_a_row, nobody_may_set_the_log_level, nobody_may_read_properties, the_owner_may_do_all, who_has_left_does_no_harm)

@@ -175,6 +175,8 @@ test_every_row_has_a_method(void)
 
     for (guint i = 0; migd_authz_row(i, &interface, &member); i++) {
         const GDBusInterfaceInfo *info = find_interface(interface);
+        if (g_str_equal(interface, MIGD_IFACE_LOG_CONTROL))
+            continue; /* properties that can be set: see tests/dbus/permissions.py */
         g_test_message("%s.%s", interface, member);
         g_assert_nonnull(info);
         g_assert_nonnull(g_dbus_interface_info_lookup_method((GDBusInterfaceInfo *)info, member));
