@@ -13,8 +13,10 @@
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "daemon/journal.h"
@@ -37,6 +39,17 @@ typedef struct {
     gpointer user_data;
 } FakeBackend;
 
+/* An answer that is due; exactly one of the functions is set. */
+typedef struct {
+    MigdSampleFunc sample;
+    MigdKnobsFunc knobs;
+    MigdDoneFunc done;
+    MigdRateFunc rate;
+    guint period_ms; /* of `rate` */
+    gpointer user_data;
+    GError *error;
+} Reply;
+
 typedef struct {
     MigdDomain base;
     char *path;
@@ -50,16 +63,9 @@ typedef struct {
     guint tick_source;
     GQueue *replies; /* of Reply */
     guint reply_source;
+    Reply measuring;
+    guint measure_source; /* 0 = no measurement is under way */
 } Fake;
-
-/* An answer that is due; exactly one of the functions is set. */
-typedef struct {
-    MigdSampleFunc sample;
-    MigdKnobsFunc knobs;
-    MigdDoneFunc done;
-    gpointer user_data;
-    GError *error;
-} Reply;
 
 static FakeBackend *
 backend_of(const Fake *fake)
@@ -89,6 +95,22 @@ get_knobs(const Fake *fake, MigdKnobs *ret)
     ret->has &= KNOBS_HAS;
 }
 
+/* The guest's curve, as the scenario begins. */
+static void
+send_rate(const Fake *fake, const Reply *reply, const GError *error)
+{
+    const double *values = fake->scenario->initial;
+    double seconds = reply->period_ms / 1000.0, w = MAX(values[MIGD_SCN_WORKING_SET], 1);
+    double dirty = -w * expm1(-values[MIGD_SCN_DIRTY_RATE] * seconds / w);
+    MigdDirtyRate measured = {
+        .rate_bps = migd_from_double(dirty / seconds),
+        .period_us = reply->period_ms * (guint64)1000,
+        .resident_bytes = migd_from_double(values[MIGD_SCN_MEMORY] * (1 - values[MIGD_SCN_ZERO])),
+    };
+
+    reply->rate(error == NULL ? &measured : NULL, error, reply->user_data);
+}
+
 static void
 send_reply(const Fake *fake, Reply *reply)
 {
@@ -105,6 +127,8 @@ send_reply(const Fake *fake, Reply *reply)
         reply->knobs(error == NULL ? &knobs : NULL, error, reply->user_data);
     else if (reply->done != NULL)
         reply->done(error, reply->user_data);
+    else
+        send_rate(fake, reply, error);
 }
 
 static gboolean
@@ -298,6 +322,38 @@ fake_act(MigdDomain *domain, const MigdDecision *decision, guint32 throttle_now_
         tell_status(fake);
 }
 
+static gboolean
+measured(gpointer user_data)
+{
+    Fake *fake = user_data;
+
+    fake->measure_source = 0;
+    answer(&fake->base, fake->measuring);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+fake_measure(MigdDomain *domain, const MigdMeasureOptions *options, MigdRateFunc callback,
+             gpointer user_data)
+{
+    Fake *fake = (Fake *)domain;
+    Reply reply = {.rate = callback, .period_ms = options->period_ms, .user_data = user_data};
+
+    if (fake->measure_source != 0)
+        reply.error = refuse("another measurement is under way");
+    else if (strcmp(options->mode, "page-sampling") != 0)
+        reply.error = refuse("nothing but page-sampling");
+    else if (options->period_ms < 1 || options->period_ms > MIGD_MEASURE_MAX_MS)
+        reply.error = g_error_new_literal(MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
+                                          "option \"seconds\": 1 to 60");
+    if (reply.error != NULL) {
+        answer(domain, reply);
+        return;
+    }
+    fake->measuring = reply;
+    fake->measure_source = g_timeout_add(options->period_ms, measured, fake);
+}
+
 /* ---- somebody else --------------------------------------------------------------------------- */
 
 static void
@@ -358,6 +414,10 @@ fake_free(gpointer data)
 
     g_clear_handle_id(&fake->tick_source, g_source_remove);
     g_clear_handle_id(&fake->reply_source, g_source_remove);
+    if (fake->measure_source != 0) {
+        g_source_remove(fake->measure_source);
+        g_queue_push_tail(fake->replies, g_memdup2(&fake->measuring, sizeof fake->measuring));
+    }
     while (fake->replies->length > 0) {
         Reply *reply = g_queue_pop_head(fake->replies);
         if (reply->error == NULL)
@@ -495,6 +555,7 @@ migd_backend_fake_new(const char *directory)
         .write_knobs = fake_write_knobs,
         .migrate = fake_migrate,
         .act = fake_act,
+        .measure = fake_measure,
     };
     FakeBackend *backend = g_new0(FakeBackend, 1);
 

@@ -7,6 +7,7 @@
 
 #include "daemon/options.h"
 #include "daemon/qmp-dir.h"
+#include "daemon/qmp-measure.h"
 #include "daemon/qmp-peer.h"
 #include "daemon/qmp-request.h"
 
@@ -74,6 +75,7 @@ static const MigdBackendOps qmp_ops = {
     .migrate = migd_qmp_request_migrate,
     .act = migd_qmp_request_act,
     .set_write_protect = migd_qmp_set_write_protect,
+    .measure = migd_qmp_measure,
 };
 
 MigdBackend *

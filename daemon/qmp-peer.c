@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "base/text.h"
+#include "daemon/qmp-measure.h"
 #include "daemon/qmp-request.h"
 #include "qmp/limit.h"
 
@@ -34,6 +35,7 @@ hide(MigdQmpPeer *peer)
     if (domain == NULL)
         return;
     migd_qmp_requests_cancel(peer);
+    migd_qmp_measure_cancel(peer);
     g_hash_table_remove(peer->shared->by_uuid, domain->uuid);
     peer->shared->listener->domain_removed(&domain->base, peer->shared->user_data);
     domain_free(domain);
@@ -78,6 +80,7 @@ fill_info(MigdQmpPeer *peer)
         .problem = domain->problem,
         .migration_error = domain->migration_error,
         .memory_bytes = peer->memory_bytes,
+        .dirty_rate_bps = peer->dirty_rate_bps,
         .supports = peer->knobs.has,
         .write_protect = peer->inspection.found,
         .state = peer->link != MIGD_DOMAIN_RUNNING ? peer->link
@@ -137,6 +140,13 @@ migd_qmp_peer_note_failure(MigdQmpPeer *peer, const MigdJson *reply)
         return;
     g_free(peer->failure);
     peer->failure = g_steal_pointer(&failure);
+    migd_qmp_peer_changed(peer);
+}
+
+void
+migd_qmp_peer_note_dirty_rate(MigdQmpPeer *peer, guint64 rate_bps)
+{
+    peer->dirty_rate_bps = rate_bps;
     migd_qmp_peer_changed(peer);
 }
 

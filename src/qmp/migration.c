@@ -37,6 +37,7 @@ static const struct {
     {"ram.total", MIGD_HAS_TOTAL, AS_IS, 0, MAX_BYTES},
     {"ram.dirty-pages-rate", MIGD_HAS_DIRTY_RATE, PAGES, 0, MAX_PAGES},
     {"ram.postcopy-requests", MIGD_HAS_POSTCOPY_REQUESTS, AS_IS, 0, MAX_COUNT},
+    {"ram.downtime-bytes", MIGD_HAS_DOWNTIME_BYTES, AS_IS, 0, MAX_BYTES},
     {"ram.normal-bytes", MIGD_HAS_NORMAL, AS_IS, 0, MAX_BYTES},
     {"ram.duplicate", MIGD_HAS_DUPLICATE, AS_IS, 0, MAX_COUNT},
     {"cpu-throttle-percentage", MIGD_HAS_THROTTLE, AS_IS, 0, 99},

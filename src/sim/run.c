@@ -124,6 +124,8 @@ migd_run(const MigdScenario *scenario, const MigdEngine *engine, const MigdProfi
     run->decisions = g_array_new(FALSE, FALSE, sizeof(MigdDecision));
     migd_sim_get_knobs(sim, &knobs);
     knobs.max_bandwidth_bps = (guint64)scenario->initial[MIGD_SCN_MAX_BANDWIDTH];
+    if (scenario->downtime_limit_us != 0)
+        knobs.downtime_limit_us = scenario->downtime_limit_us;
     gpointer state = engine->start(&guest, &knobs);
     migd_sim_set_knobs(sim, &knobs, ~0u);
     migd_sim_start(sim);

@@ -34,6 +34,7 @@ typedef struct {
     double time_limit_s;
     guint32 seed;
     double noise; /* relative sigma of bandwidth and dirty rate, drawn anew each pass */
+    guint64 downtime_limit_us; /* in force at the start, set by no file; 0 = QEMU's 300 ms */
     double initial[MIGD_SCN_N_KEYS];
     GArray *changes; /* of MigdScenarioChange, by time */
 } MigdScenario;

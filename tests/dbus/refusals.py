@@ -130,7 +130,7 @@ def nothing_can_be_set():
 def what_only_libvirt_has():
     """By the verbs of migrationctl, and with its exit codes."""
     with Fake(easy=EASY) as bus:
-        for code, word, verb in ((1, "backend fake", "set-profile easy gentle"), (1, "backend fake", "dirty-rate easy"),
+        for code, word, verb in ((1, "backend fake", "set-profile easy gentle"),
                                  (2, "default, gentle", "set-profile easy none-such --persistent"),
                                  (1, "parallel-connections", "migrate easy unix:/there --parallel=2"),
                                  (3, "nobody", "dirty-rate nobody"), (3, "nobody", "set-profile nobody gentle")):
@@ -145,5 +145,5 @@ def what_only_libvirt_has():
         same(report["Result"], "succeeded", "result")
 
 
-run(what_only_libvirt_has, destinations, options, identities, unknown_names, a_name_that_two_share, states, profile_says_no, after_the_end,
-    the_hypervisor_refuses, nothing_can_be_set)
+run(what_only_libvirt_has, destinations, options, identities, unknown_names, a_name_that_two_share, states,
+    profile_says_no, after_the_end, the_hypervisor_refuses, nothing_can_be_set)

@@ -30,10 +30,10 @@ parse(const char *text)
     "\"postcopy-bytes\": 0, \"mbps\": 166.43691089108913, \"transferred\": 105058795, "                 \
     "\"dirty-sync-missed-zero-copy\": 0, \"precopy-bytes\": 105058795, \"duplicate\": 24624, "          \
     "\"dirty-pages-rate\": 5113, \"skipped\": 0, \"normal-bytes\": 104632320, \"normal\": 25545}}"
-#define COMPLETED                                                                                     \
-    "{\"status\": \"completed\", \"setup-time\": 1, \"downtime\": 4, \"total-time\": 207, \"ram\": {" \
-    "\"total\": 67641344, \"postcopy-requests\": 0, \"dirty-sync-count\": 4, \"page-size\": 4096, "   \
-    "\"remaining\": 0, \"mbps\": 28, \"transferred\": 630603, \"duplicate\": 16700, "                 \
+#define COMPLETED                                                                                              \
+    "{\"status\": \"completed\", \"setup-time\": 1, \"downtime\": 4, \"total-time\": 207, \"ram\": {"          \
+    "\"total\": 67641344, \"postcopy-requests\": 0, \"dirty-sync-count\": 4, \"page-size\": 4096, "            \
+    "\"remaining\": 0, \"mbps\": 28, \"transferred\": 630603, \"downtime-bytes\": 421, \"duplicate\": 16700, " \
     "\"dirty-pages-rate\": 0, \"normal-bytes\": 479232, \"normal\": 117}}"
 
 #define HAS_RAM                                                                                    \
@@ -53,7 +53,7 @@ static const struct {
     {ACTIVE,
      {.status = MIGD_STATUS_PRECOPY,
       .has = HAS_RAM | MIGD_HAS_THROTTLE | MIGD_HAS_ELAPSED | MIGD_HAS_SETUP_TIME |
-             MIGD_HAS_EXPECTED_DOWNTIME,
+             MIGD_HAS_EXPECTED_DOWNTIME | MIGD_HAS_DOWNTIME_BYTES,
       .pass = 4,
       .remaining_bytes = 29401088,
       .transferred_bytes = 105058795,
@@ -70,8 +70,10 @@ static const struct {
       .throttle_pct = 30}},
     {COMPLETED,
      {.status = MIGD_STATUS_COMPLETED,
-      .has = HAS_RAM | MIGD_HAS_ELAPSED | MIGD_HAS_SETUP_TIME | MIGD_HAS_DOWNTIME,
+      .has = HAS_RAM | MIGD_HAS_ELAPSED | MIGD_HAS_SETUP_TIME | MIGD_HAS_DOWNTIME |
+             MIGD_HAS_DOWNTIME_BYTES,
       .pass = 4,
+      .downtime_bytes = 421,
       .transferred_bytes = 630603,
       .total_bytes = 67641344,
       .bandwidth_bps = 3500000, /* "28": a whole double comes without its point */
