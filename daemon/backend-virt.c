@@ -156,6 +156,7 @@ static const MigdBackendOps virt_ops = {
     .act = migd_virt_act,
     .set_profile = migd_virt_set_profile,
     .measure = migd_virt_measure,
+    .set_write_protect = migd_virt_set_write_protect,
 };
 
 MigdBackend *

@@ -48,6 +48,7 @@ fill_info(MigdVirtDomain *domain)
         .profile = domain->profile,
         .tainted = domain->tainted,
         .supports = domain->knobs.has,
+        .write_protect = domain->write_protect,
     };
 }
 
@@ -128,7 +129,17 @@ typedef struct {
     MigdVirtFacts facts;
     MigdVirtJob job;
     gboolean has_job;
+    MigdVirtInspection inspection;
 } Look;
+
+static Look *
+look_new(const MigdVirtDomain *domain)
+{
+    Look *look = g_new0(Look, 1);
+
+    look->inspection.directory = migd_virt_pid_directory(domain->host->uri);
+    return look;
+}
 
 static void
 look_free(gpointer data)
@@ -136,6 +147,7 @@ look_free(gpointer data)
     Look *look = data;
 
     migd_virt_facts_clear(&look->facts);
+    g_free(look->inspection.directory);
     g_free(look);
 }
 
@@ -144,7 +156,11 @@ describe_work(virDomainPtr domain, gpointer data, GError **error)
 {
     Look *look = data;
 
-    return migd_virt_describe(domain, &look->facts, error);
+    if (!migd_virt_describe(domain, &look->facts, error))
+        return FALSE;
+    if (!look->facts.active) /* else look_work() follows */
+        migd_virt_inspect(domain, &look->inspection);
+    return TRUE;
 }
 
 static gboolean
@@ -154,6 +170,7 @@ look_work(virDomainPtr domain, gpointer data, GError **error)
 
     if (!migd_virt_describe(domain, &look->facts, error))
         return FALSE;
+    migd_virt_inspect(domain, &look->inspection);
     look->has_job = look->facts.active && migd_virt_job(domain, &look->job, NULL);
     return TRUE;
 }
@@ -191,6 +208,7 @@ looked(gpointer data, const GError *error, gpointer user_data)
     if (look->has_job && look->job.incoming)
         domain->run = MIGD_DOMAIN_INCOMING;
     take_facts(domain, &look->facts);
+    migd_virt_inspected(domain, &look->inspection);
     if (look->has_job && look->job.incoming)
         domain->run = MIGD_DOMAIN_INCOMING;
     migd_virt_domain_changed(domain);
@@ -216,14 +234,14 @@ described(gpointer data, const GError *error, gpointer user_data)
     g_free(domain->name);
     domain->name = g_strdup(look->facts.name);
     domain->memory_bytes = look->facts.memory_bytes;
-    migd_virt_lane_call(domain->lane, look_work, g_new0(Look, 1), look_free,
+    migd_virt_lane_call(domain->lane, look_work, look_new(domain), look_free,
                         domain->host->call_timeout_ms, looked, domain);
 }
 
 void
 migd_virt_domain_refresh(MigdVirtDomain *domain)
 {
-    migd_virt_lane_call(domain->lane, describe_work, g_new0(Look, 1), look_free,
+    migd_virt_lane_call(domain->lane, describe_work, look_new(domain), look_free,
                         domain->host->call_timeout_ms, described, domain);
 }
 

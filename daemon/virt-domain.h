@@ -11,6 +11,7 @@
 #pragma once
 
 #include "daemon/backend.h"
+#include "daemon/virt-writeprotect.h"
 #include "virt/connection.h"
 #include "virt/describe.h"
 #include "virt/migrate.h"
@@ -41,7 +42,7 @@ typedef struct {
     guint64 best_bps, best_limit_bps; /* limit: in force at that time */
 } MigdVirtStream;
 
-typedef struct {
+struct MigdVirtDomain {
     MigdDomain base; /* what the daemon holds */
     MigdVirtHost *host;
     MigdDomainInfo info;
@@ -49,6 +50,7 @@ typedef struct {
     MigdVirtLane *lane;
     MigdVirtLane *side; /* for calls that wait while a migration runs; NULL until needed */
     gboolean described, persistent, kvm, tainted;
+    MigdWriteProtect write_protect;
     MigdDomainState run; /* as libvirt says; `info.state` knows more */
     guint64 memory_bytes;
     guint64 dirty_rate_bps; /* as last measured on request; 0 = never */
@@ -85,7 +87,7 @@ typedef struct {
                            moment */
     gboolean leaving;
     guint leave_source;
-} MigdVirtDomain;
+};
 
 static inline gboolean
 migd_virt_domain_migrates(const MigdVirtDomain *domain)

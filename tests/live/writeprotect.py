@@ -75,7 +75,7 @@ def host_is_told_as_it_is():
         told = bus.json("capabilities")["Host"]
         real = host()
         same(told["Known"], True, "Known")
-        same((told["ManualProtect"], told["InitiallySet"]), (bool(real[168] & 1), bool(real[168] & 2)), "capability 168")
+        same((told["ManualProtect"], told["InitiallySet"]), (bool(real[168] & 1), bool(real[168] & 2)), "168")
         same(told["DirtyRingEntries"], max(real[192], real[223], 0) // 16, "entries of a ring")
         same(told["DirtyRingBitmap"], real[225] > 0, "capability 225")
         for key, name in (("EagerPageSplit", "eager_page_split"), ("TdpMmu", "tdp_mmu")):
@@ -166,7 +166,7 @@ def wait_gone(bus: Bus):
 
 
 def one_that_dies_while_it_is_looked_at():
-    """Stopped before it has answered anything, then killed: it leaves no trace, and the next one of that name is itself."""
+    """Stopped before it has answered anything, then killed: the next one of that name is itself."""
     needs_kvm(WHY)
     with Bus() as bus, tempfile.TemporaryDirectory(prefix="migd-wp-") as directory:
         bus.start_daemon()

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Looks from a thread, conclusions on the main loop, the ring into the definition. Never touches
+ * the running hypervisor.
+ */
+#include "daemon/virt-writeprotect.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "daemon/virt-domain.h"
+#include "daemon/writeprotect.h"
+#include "virt/ring.h"
+
+/* ---- the process -------------------------------------------------------------------------------
+ */
+
+/* "qemu:///system", "qemu+unix:///session?socket=/run/…/libvirt-sock" */
+char *
+migd_virt_pid_directory(const char *uri)
+{
+    const char *rest = strstr(uri, "://");
+    const char *socket = strstr(uri, "socket=");
+
+    if (rest == NULL || rest[3] != '/' || !g_str_has_prefix(uri, "qemu"))
+        return NULL;
+    if (socket != NULL) {
+        g_autofree char *file = g_strndup(socket + 7, strcspn(socket + 7, "&"));
+        g_autofree char *directory = g_path_get_dirname(file);
+        return g_build_filename(directory, "qemu", NULL);
+    }
+    if (g_str_has_prefix(rest + 3, "/session"))
+        return g_build_filename(g_get_user_runtime_dir(), "libvirt", "qemu", "run", NULL);
+    return g_strdup("/run/libvirt/qemu");
+}
+
+static void
+look_at_process(virDomainPtr domain, MigdVirtInspection *inspection)
+{
+    g_autofree char *file =
+        g_strdup_printf("%s/%s.pid", inspection->directory, virDomainGetName(domain));
+    g_autofree char *text = NULL;
+    g_autoptr(MigdProcess) process = NULL;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    guint64 pid;
+
+    if (!g_file_get_contents(file, &text, NULL, NULL) ||
+        !g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, G_MAXINT, &pid, NULL) ||
+        virDomainGetUUIDString(domain, uuid) < 0)
+        return;
+    process = migd_process_open("/proc", (gint)pid, NULL);
+    inspection->has_process = process != NULL && migd_process_has_uuid(process, uuid, NULL) &&
+                              migd_process_look(process, &inspection->process, NULL);
+}
+
+void
+migd_virt_inspect(virDomainPtr domain, MigdVirtInspection *inspection)
+{
+    unsigned long version = 0;
+
+    migd_virt_read_rings(domain, &inspection->ring_now, &inspection->ring_next);
+    if (virConnectGetVersion(virDomainGetConnect(domain), &version) == 0)
+        inspection->version = (guint)(version / 1000000 * 100 + version / 1000 % 1000);
+    if (inspection->directory != NULL && virDomainIsActive(domain) > 0)
+        look_at_process(domain, inspection);
+}
+
+/* ---- the conclusion ----------------------------------------------------------------------------
+ */
+
+void
+migd_virt_inspected(MigdVirtDomain *domain, const MigdVirtInspection *inspection)
+{
+    const MigdWriteProtectFacts facts = {
+        .running = domain->run != MIGD_DOMAIN_SHUTOFF,
+        .kvm = domain->kvm ? MIGD_SEEN_YES : MIGD_SEEN_NO,
+        .host = migd_write_protect_host(),
+        .process = inspection->has_process ? &inspection->process : NULL,
+        .version = inspection->version,
+        .can_define = domain->persistent,
+        .xml_entries = inspection->ring_now,
+        .next_entries = inspection->ring_next,
+    };
+
+    migd_write_protect_detect(&facts, &domain->write_protect);
+}
+
+/* ---- turning on --------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    guint32 entries;
+    MigdVirtInspection inspection;
+} Change;
+
+typedef struct {
+    MigdVirtDomain *domain;
+    MigdDoneFunc callback;
+    gpointer user_data;
+} Setting;
+
+static void
+change_free(gpointer data)
+{
+    Change *change = data;
+
+    g_free(change->inspection.directory);
+    g_free(change);
+}
+
+static gboolean
+change_work(virDomainPtr domain, gpointer data, GError **error)
+{
+    Change *change = data;
+
+    if (!migd_virt_set_ring(domain, change->entries, error))
+        return FALSE;
+    migd_virt_inspect(domain, &change->inspection);
+    return TRUE;
+}
+
+static void
+changed(gpointer data, const GError *error, gpointer user_data)
+{
+    g_autofree Setting *setting = user_data;
+    MigdVirtDomain *domain = setting->domain;
+
+    if (error == NULL) {
+        migd_virt_inspected(domain, &((Change *)data)->inspection);
+        migd_virt_domain_changed(domain);
+    }
+    setting->callback(error, setting->user_data);
+    migd_virt_domain_answered(domain);
+}
+
+void
+migd_virt_set_write_protect(MigdDomain *base, const MigdWriteProtectChange *what,
+                            MigdDoneFunc callback, gpointer user_data)
+{
+    MigdVirtDomain *domain = (MigdVirtDomain *)base;
+    Setting *setting = g_new(Setting, 1);
+    Change *change = g_new0(Change, 1);
+
+    *setting = (Setting){domain, callback, user_data};
+    change->entries = what->mechanism == MIGD_MECHANISM_RING ? what->ring_entries : 0;
+    change->inspection.directory = migd_virt_pid_directory(domain->host->uri);
+    domain->n_requests++;
+    migd_virt_lane_call(domain->lane, change_work, change, change_free,
+                        domain->host->call_timeout_ms, changed, setting);
+}
