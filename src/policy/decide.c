@@ -23,13 +23,20 @@
 /* Time between two observations within a pass, at most. */
 #define LOOK_S 0.5
 
-/* Below this part of what it carried, the link is in a dip. */
-#define DIP 0.5
-
 /* Passes of evidence before a migration is called hopeless, and the part of the deadline that must
  * have gone. */
 #define HOPELESS_PASSES 5
 #define HOPELESS_DEADLINE_PART 0.25
+
+/* Hidden bytes are sent at the rate of the moment of the pause, which may be less than today's. */
+#define HIDDEN_MARGIN 1.25
+
+/* Passes under a throttle without progress before it is given up. */
+#define USELESS_PASSES 2
+
+/* Bytes that a link of unsteady speed may carry in no time at all leave this part of the cap, or
+ * nothing would ever end. */
+#define LEAST_LIMIT 0.05
 
 /* What counts as progress: this part of what was left before. */
 #define PROGRESS 0.8
@@ -71,11 +78,11 @@ rule_over_cap(const MigdView *view, MigdDecision *decision)
 
     if (view->forced)
         return FALSE;
+    guint64 most_us = migd_from_double(MAX(view->cap_s * 1000, 1)) * 1000;
     if (migd_sample_has(&track->last, MIGD_HAS_DOWNTIME_LIMIT) &&
-        track->last.downtime_limit_us > track->profile.max_downtime_us &&
+        track->last.downtime_limit_us > most_us + (guint64)(MIGD_LIMIT_SLACK_S * G_USEC_PER_SEC) &&
         migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
-        return say(decision, MIGD_ACTION_SET_DOWNTIME, track->profile.max_downtime_us,
-                   MIGD_REASON_DOWNTIME_OVER_CAP);
+        return say(decision, MIGD_ACTION_SET_DOWNTIME, most_us, MIGD_REASON_DOWNTIME_OVER_CAP);
     if (cap_bps != 0 && migd_sample_has(&track->last, MIGD_HAS_MAX_BANDWIDTH) &&
         (track->last.max_bandwidth_bps == 0 || track->last.max_bandwidth_bps > cap_bps) &&
         migd_view_may(view, MIGD_ACTION_SET_BANDWIDTH))
@@ -100,6 +107,14 @@ last_resort(const MigdView *view, MigdDecision *decision)
     return FALSE;
 }
 
+/* What the link carries at least, as far as can be seen. */
+static double
+slowest_bps(const MigdTrack *track)
+{
+    return track->link.window_bps > 0 ? MIN(track->link.bps, track->link.window_bps)
+                                      : track->link.bps;
+}
+
 /* The deadline is kept by ending in time: what the last resort itself takes is taken off. */
 static gboolean
 rule_deadline(const MigdView *view, MigdDecision *decision)
@@ -113,7 +128,7 @@ rule_deadline(const MigdView *view, MigdDecision *decision)
         view->state.bandwidth_bps > 0)
         spare_s -=
             (double)MAX(view->track->last.remaining_bytes, view->track->sync.remaining_bytes) /
-                view->state.bandwidth_bps +
+                slowest_bps(view->track) +
             LOOK_S;
     return spare_s <= 0 && last_resort(view, decision);
 }
@@ -140,6 +155,8 @@ pending(const MigdView *view)
     case MIGD_ACTION_RELEASE:
         /* Told to keep out before it engaged: there is no effect to wait for. */
         return track->last.throttle_pct > 1 && track->syncs_since_action < PATIENCE_SYNCS;
+    case MIGD_ACTION_SET_DOWNTIME:
+        return FALSE; /* in force at once, and arithmetic: there is nothing to look at */
     default:
         return track->syncs_since_action < 1;
     }
@@ -191,8 +208,9 @@ rule_downtime(const MigdView *view, MigdDecision *decision)
     gboolean known = view->wait.ends <= 0.5 || view->track->phase_passes >= 2;
     guint64 limit_us = known ? migd_plan_downtime(view, decision) : 0;
 
-    return limit_us != 0 &&
-           say(decision, MIGD_ACTION_SET_DOWNTIME, limit_us, MIGD_REASON_DOWNTIME_SUFFICES);
+    return limit_us != 0 && say(decision, MIGD_ACTION_SET_DOWNTIME, limit_us,
+                                view->wait.ends >= MIGD_SURE ? MIGD_REASON_DOWNTIME_CHEAPER
+                                                             : MIGD_REASON_DOWNTIME_SUFFICES);
 }
 
 static gboolean
@@ -223,6 +241,11 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
         return say(decision, MIGD_ACTION_POSTCOPY, 0, MIGD_REASON_POSTCOPY_CHEAPEST);
     case MIGD_ACTION_WAIT:
         return FALSE;
+    case MIGD_ACTION_RELEASE:
+        return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_NOT_NEEDED);
+    case MIGD_ACTION_SET_DOWNTIME:
+        return say(decision, MIGD_ACTION_SET_DOWNTIME, decision->argument,
+                   MIGD_REASON_DOWNTIME_FIRST);
     default: /* ARM or THROTTLE, with argument and trigger */
         if (migd_view_armed(view) && view->track->throttle_set &&
             view->track->level_pct == decision->argument &&
@@ -235,29 +258,49 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
     }
 }
 
+/* None of the newest `n` passes left clearly less than the one before them. */
+static gboolean
+without_progress(const MigdTrack *track, guint n)
+{
+    if (track->phase_passes < n || track->n_passes < n)
+        return FALSE;
+    const MigdPass *passes = &track->passes[track->n_passes - n];
+    for (guint i = 1; i < n; i++)
+        if ((double)passes[i].remaining_bytes < PROGRESS * (double)passes[0].remaining_bytes)
+            return FALSE;
+    return TRUE;
+}
+
+/* An unsteady guest needs more passes until the same is known of it. */
+static guint
+enough(const MigdTrack *track, guint passes)
+{
+    return (guint)(passes * MAX(track->unsteady / MIGD_STEADY, 1) + 0.5);
+}
+
 static gboolean
 rule_useless_throttle(const MigdView *view, MigdDecision *decision)
 {
-    /* Two throttled passes are two chances to show an effect. */
-    if (view->state.throttle < 0.05 || view->track->syncs_since_reached < 2 ||
-        view->wait.ends > 0.5 || !migd_view_may(view, MIGD_ACTION_RELEASE) ||
-        !migd_throttle_is_useless(view))
+    guint passes = enough(view->track, USELESS_PASSES);
+
+    if (view->state.throttle < 0.05 || view->track->syncs_since_reached < passes ||
+        !migd_view_may(view, MIGD_ACTION_RELEASE) || view->within.ends > MIGD_HOPE ||
+        !without_progress(view->track, passes))
         return FALSE;
     decision->trigger_pct = 1;
     return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
 }
 
-/* None of the newest passes left clearly less than the one before them. */
+/* The part of the deadline is gone in which a way may still turn up. */
 static gboolean
-without_progress(const MigdTrack *track)
+late_enough(const MigdView *view)
 {
-    if (track->phase_passes < HOPELESS_PASSES || track->n_passes < HOPELESS_PASSES)
-        return FALSE;
-    const MigdPass *passes = &track->passes[track->n_passes - HOPELESS_PASSES];
-    for (guint i = 1; i < HOPELESS_PASSES; i++)
-        if ((double)passes[i].remaining_bytes < PROGRESS * (double)passes[0].remaining_bytes)
-            return FALSE;
-    return TRUE;
+    const MigdTrack *track = view->track;
+    double gone_s = (double)(track->sync.time_us - track->start_us) / G_USEC_PER_SEC;
+
+    return track->profile.on_deadline == MIGD_DEADLINE_ABORT && !isinf(view->to_deadline_s) &&
+           migd_view_may(view, MIGD_ACTION_ABORT) &&
+           gone_s >= HOPELESS_DEADLINE_PART * (gone_s + view->to_deadline_s);
 }
 
 /* Nothing allowed ends it, and that has been so for long: an abort that is right is better early
@@ -265,15 +308,26 @@ without_progress(const MigdTrack *track)
 static gboolean
 rule_hopeless(const MigdView *view, MigdDecision *decision)
 {
-    const MigdTrack *track = view->track;
-    double gone_s = (double)(track->sync.time_us - track->start_us) / G_USEC_PER_SEC;
-
-    if (track->profile.on_deadline != MIGD_DEADLINE_ABORT || isinf(view->to_deadline_s) ||
-        !migd_view_may(view, MIGD_ACTION_ABORT) || view->wait.ends > 1 - MIGD_SURE ||
-        !without_progress(track) ||
-        gone_s < HOPELESS_DEADLINE_PART * (gone_s + view->to_deadline_s))
+    if (view->within.ends > 1 - MIGD_SURE || !late_enough(view) ||
+        !without_progress(view->track, enough(view->track, HOPELESS_PASSES)))
         return FALSE;
     return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_HOPELESS_ABORT);
+}
+
+/* What a pause costs at least is over the cap already: whatever the guest is made to pay is in
+ * vain.
+ */
+static gboolean
+rule_costs_over_cap(const MigdView *view, MigdDecision *decision)
+{
+    if (view->cap_s > 0)
+        return FALSE;
+    if (view->state.throttle >= 0.05 && migd_view_may(view, MIGD_ACTION_RELEASE)) {
+        decision->trigger_pct = 1;
+        return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_COSTS_OVER_CAP);
+    }
+    return say(decision, late_enough(view) ? MIGD_ACTION_ABORT : MIGD_ACTION_WAIT, 0,
+               MIGD_REASON_COSTS_OVER_CAP);
 }
 
 static gboolean
@@ -295,8 +349,9 @@ static const Rule rules[] = {
     rule_pending,
     rule_first_pass,
     rule_network_dip,
-    rule_converging,
+    rule_costs_over_cap,
     rule_downtime,
+    rule_converging,
     rule_bandwidth,
     rule_throttle_or_postcopy,
     rule_useless_throttle,
@@ -309,17 +364,15 @@ judge(const MigdView *view)
 {
     const MigdTrack *track = view->track;
 
-    if (track->link.window_bps > 0 && track->link.usual_bps > 0 &&
-        track->link.bps < DIP * track->link.usual_bps &&
-        track->link.window_bps < DIP * track->link.usual_bps)
+    if (migd_link_dips(&track->link))
         return MIGD_VERDICT_NETWORK_BOUND;
     if (track->model.n == 0)
         return MIGD_VERDICT_UNKNOWN;
-    if (view->wait.ends >= MIGD_SURE)
+    if (view->within.ends >= MIGD_SURE)
         return MIGD_VERDICT_CONVERGING;
-    if (view->wait.ends > 0.5)
+    if (view->within.ends > 0.5)
         return MIGD_VERDICT_UNKNOWN;
-    return view->wait.grows ? MIGD_VERDICT_DIVERGING : MIGD_VERDICT_PLATEAU;
+    return view->within.grows ? MIGD_VERDICT_DIVERGING : MIGD_VERDICT_PLATEAU;
 }
 
 static double
@@ -341,11 +394,27 @@ seconds_to_deadline(const MigdTrack *track)
     return ((double)deadline_us - (double)(track->last.time_us - track->start_us)) / G_USEC_PER_SEC;
 }
 
+/* The downtime limit that keeps the whole pause within the profile's: what else the pause costs is
+ * taken off. */
+static double
+limit_within_cap(const MigdTrack *track)
+{
+    double bps = MAX(track->link.usual_bps, track->link.bps);
+    double cap_s = (double)track->profile.max_downtime_us / G_USEC_PER_SEC -
+                   MAX((double)track->costs.fixed_us / G_USEC_PER_SEC, track->link.sync_s);
+
+    if (bps <= 0 || cap_s <= 0)
+        return cap_s;
+    return MAX(cap_s - HIDDEN_MARGIN * (double)track->costs.hidden_bytes / bps,
+               LEAST_LIMIT * cap_s);
+}
+
 static MigdView
 look(const MigdTrack *track)
 {
     MigdView view = {
         .track = track,
+        .cap_s = limit_within_cap(track),
         .to_deadline_s = seconds_to_deadline(track),
         .forced = track->acted && (track->action.action == MIGD_ACTION_PAUSE ||
                                    track->action.action == MIGD_ACTION_POSTCOPY),
@@ -367,9 +436,15 @@ look(const MigdTrack *track)
         .horizon_s = CLAMP(left_s, 1, MIGD_HORIZON_S),
         .high_syncs = track->high_syncs,
         .since_eval_s = (double)(sync->time_us - track->judged_us) / G_USEC_PER_SEC,
+        .sync_s = track->link.sync_s,
+        .fixed_s = (double)track->costs.fixed_us / G_USEC_PER_SEC,
     };
     MigdPlan wait = migd_plan_wait(&view.state);
     migd_forecast(&track->model, &view.state, &wait, &view.wait);
+    view.within = view.wait;
+    wait.limit_s = view.cap_s;
+    if (view.cap_s > view.state.limit_s && migd_view_may(&view, MIGD_ACTION_SET_DOWNTIME))
+        migd_forecast(&track->model, &view.state, &wait, &view.within);
     return view;
 }
 

@@ -39,6 +39,8 @@ typedef enum {
     MIGD_REASON_ACTION_PENDING,     /* the last action has not shown its effect yet */
     MIGD_REASON_DOWNTIME_OVER_CAP,  /* somebody's limit is over the profile's cap: lowered */
     MIGD_REASON_DOWNTIME_SUFFICES,  /* a longer pause within the cap ends it */
+    MIGD_REASON_DOWNTIME_CHEAPER,   /* a longer pause within the cap ends it so much sooner */
+    MIGD_REASON_DOWNTIME_FIRST,     /* the pause goes to its cap before a throttle is set */
     MIGD_REASON_BANDWIDTH_SUFFICES, /* a higher bandwidth limit within the cap ends it */
     MIGD_REASON_BANDWIDTH_OVER_CAP, /* the limit in force is over the profile's MaxBandwidth:
                                        lowered */
@@ -57,6 +59,7 @@ typedef enum {
     MIGD_REASON_DEADLINE_PAUSE,
     MIGD_REASON_DEADLINE_ABORT,
     MIGD_REASON_HOPELESS_ABORT, /* no allowed action can end it, and the evidence is strong */
+    MIGD_REASON_COSTS_OVER_CAP, /* a pause costs more than the cap whatever is left to send */
     MIGD_REASON_SWITCHING_OVER, /* past the point where the policy has a say */
     MIGD_REASON_REQUESTED,      /* a person or an orchestrator asked for it */
     MIGD_REASON_FOREIGN_CHANGE, /* somebody else turned this knob: left to them */

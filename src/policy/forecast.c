@@ -64,8 +64,8 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
     Run run = {0};
 
     for (guint pass = 0; pass < MAX_PASSES && left > fits; pass++) {
-        double sent = left - unsent;
-        double seconds = sent / plan->bandwidth_bps;
+        double sent = MAX(left - unsent, 0);
+        double seconds = sent / plan->bandwidth_bps + state->sync_s;
         double dirty = migd_hypothesis_dirty(hypothesis, seconds, throttle.throttle, unsent);
         double before = left;
 
@@ -76,20 +76,22 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
             break;
         left = unsent + dirty;
         throttle.since_eval_s += seconds;
-        judge(&throttle, plan, sent, dirty);
+        if (pass >= plan->delay)
+            judge(&throttle, plan, sent, dirty);
+        else
+            throttle.high_syncs = 0; /* whoever waits disarms, and QEMU counts anew */
         run.grows = left > before * 1.02;
         /* A fixed point above the pause: the curve is concave, so no later pass gets below it. */
-        if (left >= before * 0.995 && left <= before * 1.005 && throttle.throttle == plan->throttle)
+        if (left >= before * 0.995 && left <= before * 1.005 &&
+            (throttle.throttle == plan->throttle || dirty <= sent * plan->trigger))
             break;
     }
     run.ends = left <= fits && run.time_s <= state->horizon_s;
+    run.pause_s = left / plan->bandwidth_bps + MAX(state->fixed_s, state->sync_s);
     if (run.ends) {
-        run.pause_s = left / plan->bandwidth_bps + state->fixed_s;
         run.time_s += run.pause_s;
         run.bytes += left;
         run.lost_s += run.pause_s;
-    } else {
-        run.pause_s = left / plan->bandwidth_bps + state->fixed_s;
     }
     return run;
 }
@@ -159,7 +161,9 @@ migd_forecast(const MigdModel *model, const MigdState *state, const MigdPlan *pl
         pauses[i] = run.pause_s * 1e6;
         forecast.ends += run.ends ? hypothesis->weight : 0;
         forecast.lost_s += hypothesis->weight * run.lost_s;
-        forecast.cost += hypothesis->weight * (time_s + LOST_WEIGHT * run.lost_s);
+        forecast.costs[i] = time_s + LOST_WEIGHT * run.lost_s;
+        forecast.cost += hypothesis->weight * forecast.costs[i];
+        forecast.ending |= run.ends ? (guint64)1 << i : 0;
         if (hypothesis == best)
             forecast.grows = run.grows;
     }

@@ -21,6 +21,7 @@ typedef struct {
     double horizon_s;    /* time until the deadline: a plan that takes longer does not end */
     guint high_syncs;    /* syncs that QEMU has counted towards its next throttle step: 0 or 1 */
     double since_eval_s; /* since the sync that QEMU last judged: it judges at most once a second */
+    double sync_s;       /* a dirty sync takes this long */
 } MigdState;
 
 /* What is done now. */
@@ -29,6 +30,7 @@ typedef struct {
     double bandwidth_bps;
     double throttle; /* level to engage; equal to the state's = leave it */
     double trigger;  /* engage only when a pass dirties more than this fraction of what it sent */
+    guint delay;     /* syncs that go by before the level is asked for */
 } MigdPlan;
 
 typedef struct {
@@ -37,6 +39,8 @@ typedef struct {
     double lost_s; /* expected guest work lost: integral of the throttle + pause */
     double cost; /* expected J: seconds + 10 x lost seconds (DESIGN section 8); a plan that does not
                     end costs the whole horizon, with the throttle it holds */
+    guint64 ending;                    /* bit by hypothesis: it ends under this one */
+    double costs[MIGD_MAX_HYPOTHESES]; /* J under each hypothesis */
     gboolean
         grows; /* in the heaviest hypothesis what is left after a sync grows from pass to pass */
 } MigdForecast;

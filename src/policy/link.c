@@ -24,10 +24,42 @@
 /* A sync shorter than this part of its pass cannot be told from unsteady sending. */
 #define NOTICEABLE 0.1
 
+/* The usual changes more slowly. */
+#define USUAL_FADE 0.85
+
+/* The link is in a dip below this part of the usual for this long; a dip longer than both of the
+ * latter, the second in parts of the time before it, is the usual from now on. */
+#define DIP 0.6
+#define DIP_US (2 * G_USEC_PER_SEC)
+#define PATIENCE_US (30 * G_USEC_PER_SEC)
+#define PATIENCE_PART 0.75
+
 static double
 rate(guint64 from, guint64 to, gint64 elapsed_us)
 {
     return (double)migd_sat_sub(to, from) * G_USEC_PER_SEC / (double)elapsed_us;
+}
+
+/* Tells a dip from a bad moment, and a dip from a link that has become another one. */
+static void
+watch_for_dip(MigdLink *link, gint64 time_us)
+{
+    if (link->usual_bps <= 0 || link->window_bps >= DIP * link->usual_bps) {
+        link->low_since_us = link->dip_since_us = 0;
+        return;
+    }
+    if (link->low_since_us == 0)
+        link->low_since_us = time_us;
+    if (time_us - link->low_since_us < DIP_US)
+        return;
+    double before_us = (double)(link->low_since_us - link->start_us);
+    if ((double)(time_us - link->low_since_us) >
+        MAX((double)PATIENCE_US, PATIENCE_PART * before_us)) {
+        link->usual_bps = link->bps = link->window_bps;
+        link->low_since_us = link->dip_since_us = 0;
+    } else {
+        link->dip_since_us = link->low_since_us;
+    }
 }
 
 void
@@ -36,6 +68,8 @@ migd_link_read(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pas
     gint64 elapsed_us = time_us - link->window_start_us;
     gint64 in_pass_us = time_us - link->pass_start_us;
 
+    if (link->start_us == 0)
+        link->start_us = time_us;
     if (link->pass_start_us != 0 && in_pass_us >= WINDOW_US)
         link->pass_bps = MAX(link->pass_bps, rate(link->pass_start_bytes, bytes, in_pass_us));
     if (link->window_start_us != 0 && elapsed_us < WINDOW_US && elapsed_us >= 0 &&
@@ -48,9 +82,16 @@ migd_link_read(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pas
         link->windows_bps[link->n_windows++ % G_N_ELEMENTS(link->windows_bps)] = bps;
         if (first_pass)
             link->usual_bps = MAX(link->usual_bps, link->window_bps);
+        watch_for_dip(link, time_us);
     }
     link->window_start_us = time_us;
     link->window_start_bytes = bytes;
+}
+
+gboolean
+migd_link_dips(const MigdLink *link)
+{
+    return link->dip_since_us != 0;
 }
 
 void
@@ -105,6 +146,9 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
     if (first_pass)
         bps = MAX(bps, link->usual_bps);
 
+    /* A dip is waited out, and what it carried says nothing of what comes after it. */
+    if (migd_link_dips(link) && !first_pass)
+        return;
     double weight = MIN((double)duration_us / WINDOW_US, 1);
     gboolean other = link->bps > 0 && fabs(log(bps / link->bps)) > log(OTHER_LINK);
     double kept = other ? FADE * weight * link->weight * FADE : FADE * link->weight;
@@ -114,5 +158,9 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
         kept = 0;
     link->bps = (kept * link->bps + weight * bps) / (kept + weight);
     link->weight = kept + weight;
-    link->usual_bps = MAX(link->usual_bps, link->bps);
+    if (first_pass)
+        link->usual_bps = bps;
+    kept = USUAL_FADE * link->usual_weight;
+    link->usual_bps = (kept * link->usual_bps + weight * bps) / (kept + weight);
+    link->usual_weight = kept + weight;
 }

@@ -9,10 +9,13 @@
 
 typedef struct {
     double bps;        /* to be expected of the next passes; 0 = not known */
-    double usual_bps;  /* the most it has carried for a while */
+    double usual_bps;  /* what it has carried on the whole, dips apart */
     double window_bps; /* over the newest second or so; 0 = not known */
     double sync_s;     /* a dirty sync takes this long, and nothing is sent meanwhile */
 
+    gint64 start_us;     /* of the first reading */
+    gint64 low_since_us; /* the windows are far below the usual since then; 0 = they are not */
+    gint64 dip_since_us; /* so long that it counts as a dip; 0 = it does not */
     gint64 window_start_us;
     guint64 window_start_bytes;
     gint64 pass_start_us;
@@ -21,6 +24,7 @@ typedef struct {
     double windows_bps[3]; /* newest ones, in a ring */
     guint n_windows;       /* read so far */
     double weight;         /* of what `bps` averages */
+    double usual_weight;   /* of what `usual_bps` averages */
     double syncs_s[3];     /* newest estimates of `sync_s` */
     guint n_syncs;         /* made so far */
 } MigdLink;
@@ -33,3 +37,8 @@ void migd_link_begin_pass(MigdLink *link, gint64 time_us, guint64 bytes);
 
 /* A pass that was seen whole has ended at this reading. */
 void migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pass);
+
+/* The link carries far less than usual, and not for long enough to call that usual: it may come
+ * back.
+ */
+gboolean migd_link_dips(const MigdLink *link);

@@ -8,12 +8,10 @@
 
 #include <math.h>
 
-/* A pass is reproduced to about 12 % by this curve on real guests (sequential writers bend later
- * than it does). */
-#define SIGMA 0.12
-
-/* A curve through two points of one phase misses neither by more than this factor. */
+/* A curve through two points of one phase misses neither by more than this factor, when the guest
+ * is steady; else by more than this many times what is usual for it. */
 #define PHASE_RATIO 1.35
+#define PHASE_TIMES 2.5
 
 /* What explains the points this much worse than the best is dropped: it would only cost time. */
 #define NEGLIGIBLE 0.005
@@ -25,19 +23,22 @@
 static const struct {
     double spread; /* of the working set over the largest pass */
     double depth;  /* of the rate over the highest seen; 0 = fitted */
-} curves[] = {{1.02, 0},     {1.1, 0},   {1.3, 0},    {1.8, 0},   {4, 0},
-              {HUGE_VAL, 0}, {1.001, 8}, {1.001, 20}, {1.001, 60}};
+    double prior;
+} curves[] = {{1.02, 0, 1},     {1.1, 0, 1},     {1.3, 0, 1},      {1.8, 0, 1},     {4, 0, 1},
+              {HUGE_VAL, 0, 1}, {1.001, 8, 0.3}, {1.001, 20, 0.2}, {1.001, 60, 0.1}};
 
 /* Throttle responses tried: 1 = as QEMU intends; guests that only write now and then respond less.
  * The prior keeps to 1 until throttled passes say otherwise. */
 static const struct {
     double x, prior;
-} responses[] = {{1, 0.8}, {0.6, 0.1}, {0.25, 0.06}, {0, 0.04}};
+} responses[] = {{1, 0.75}, {0.7, 0.1}, {0.45, 0.07}, {0.25, 0.05}, {0, 0.03}};
 
 static double
 slowdown(double throttle, double response)
 {
-    return throttle > 0 ? pow(1 - throttle, response) : 1;
+    if (throttle <= 0)
+        return 1;
+    return response == 1 ? 1 - throttle : pow(1 - throttle, response);
 }
 
 /* The part of what is dirtied that was not unsent anyway, when the unsent bytes lie in the working
@@ -116,12 +117,12 @@ miss(const MigdHypothesis *hypothesis, const MigdPoint *point)
 }
 
 static double
-likelihood(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
+likelihood(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n, double unsteady)
 {
     double misfit = 0;
 
     for (guint i = 0; i < n; i++) {
-        double error = miss(hypothesis, &points[i]) / SIGMA;
+        double error = miss(hypothesis, &points[i]) / unsteady;
 
         misfit += points[i].weight * error * error;
     }
@@ -149,7 +150,8 @@ normalize(MigdModel *model)
 }
 
 void
-migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes)
+migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes,
+               double unsteady)
 {
     double largest = 0;
     gboolean throttled = FALSE;
@@ -176,7 +178,8 @@ migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double to
             hypothesis->lambda_bps = curves[c].depth > 0
                                          ? curves[c].depth * highest_rate(points, n, responses[r].x)
                                          : fit_rate(hypothesis, points, n);
-            hypothesis->weight = responses[r].prior * likelihood(hypothesis, points, n);
+            hypothesis->weight =
+                curves[c].prior * responses[r].prior * likelihood(hypothesis, points, n, unsteady);
         }
     }
     normalize(ret_model);
@@ -193,13 +196,20 @@ migd_model_best(const MigdModel *model)
     return best;
 }
 
-gboolean
-migd_model_contradicts(const MigdModel *model, const MigdPoint *points, guint n)
+double
+migd_model_miss(const MigdModel *model, const MigdPoint *point)
 {
     const MigdHypothesis *best = migd_model_best(model);
 
+    return best != NULL ? miss(best, point) : 0;
+}
+
+gboolean
+migd_model_contradicts(const MigdModel *model, const MigdPoint *points, guint n, double unsteady)
+{
     if (n < 2)
         return FALSE;
-    return best == NULL ||
-           MAX(miss(best, &points[n - 1]), miss(best, &points[n - 2])) > log(PHASE_RATIO);
+    return migd_model_best(model) == NULL ||
+           MAX(migd_model_miss(model, &points[n - 1]), migd_model_miss(model, &points[n - 2])) >
+               MAX(log(PHASE_RATIO), PHASE_TIMES * unsteady);
 }

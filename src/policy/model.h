@@ -34,8 +34,17 @@ typedef struct {
     guint n; /* 0: nothing is known */
 } MigdModel;
 
-/* Fits `n` points (newest last). `total_bytes` bounds W. */
-void migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes);
+/* How unsteady a guest is: the log-ratio by which a pass usually differs from what the passes
+ * before it foretold. A curve reproduces even a steady guest no better than this. */
+#define MIGD_STEADY 0.12
+
+/* Fits `n` points (newest last) of a guest that is so `unsteady`. `total_bytes` bounds W. */
+void migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes,
+                    double unsteady);
+
+/* By how much `point` differs from what `model` foretells, as log-ratio; 0 when nothing is known.
+ */
+double migd_model_miss(const MigdModel *model, const MigdPoint *point);
 
 /* Bytes that a sync finds newly dirty, on top of `unsent_bytes`, `seconds` after the last one under
  * throttle `throttle` (0..0.99). */
@@ -47,4 +56,5 @@ const MigdHypothesis *migd_model_best(const MigdModel *model);
 
 /* TRUE when no single curve explains the two newest of `points` (of which `model` is the fit): in
  * between, the guest has entered another phase. */
-gboolean migd_model_contradicts(const MigdModel *model, const MigdPoint *points, guint n);
+gboolean
+migd_model_contradicts(const MigdModel *model, const MigdPoint *points, guint n, double unsteady);

@@ -6,6 +6,8 @@
  */
 #include "policy/plan.h"
 
+#include <math.h>
+
 #include "base/checked.h"
 
 /* Levels tried, and the profile's own maximum. */
@@ -15,11 +17,18 @@ static const guint8 levels[] = {10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 
  * two are equal, and a guest at this ratio would need ten times its first pass. */
 #define NO_PROGRESS_PCT 90
 
-/* A plan must promise this much more than waiting before a guest is made to pay for it. */
+/* A plan must promise this much more than waiting before a guest is made to pay for it, when
+ * waiting may well end it; and before a throttle is moved. */
 #define WORTH 0.9
 
-/* A throttle that leaves this part of what the guest would dirty without it does not help. */
-#define USELESS 0.85
+/* Weight of a second of guest work lost against a second of migration (DESIGN section 8). */
+#define LOST_WEIGHT 10
+
+/* Passes that a throttle is given to show what it does. */
+#define LOOKS 2
+
+/* A longer pause is given when it makes the rest this much cheaper. */
+#define SOONER 0.95
 
 /* Post-copy cannot be taken back, and a lost link kills the guest: it must be this much cheaper
  * than a throttle. */
@@ -73,33 +82,56 @@ try_plan(const MigdView *view, const MigdPlan *plan)
     return forecast;
 }
 
-guint64
-migd_plan_downtime(const MigdView *view, MigdDecision *decision)
+/* The smallest limit that ends it surely, to within 5 ms: QEMU takes whole ms, and a guest's floor
+ * is not known any better. */
+static double
+smallest_limit(const MigdView *view, double low_s, double high_s, MigdForecast *forecast)
 {
-    double cap_s = (double)view->track->profile.max_downtime_us / G_USEC_PER_SEC;
-    double low_s = view->state.limit_s, high_s = cap_s;
     MigdPlan plan = migd_plan_wait(&view->state);
 
-    if (low_s >= cap_s || !migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
-        return 0;
-    plan.limit_s = cap_s;
-    MigdForecast forecast = try_plan(view, &plan);
-    if (forecast.ends < MIGD_SURE)
-        return 0;
-    /* To within 5 ms: QEMU takes whole ms, and a guest's floor is not known any better. */
     while (high_s - low_s > 0.005) {
         plan.limit_s = (low_s + high_s) / 2;
         MigdForecast closer = try_plan(view, &plan);
 
         if (closer.ends >= MIGD_SURE) {
             high_s = plan.limit_s;
-            forecast = closer;
+            *forecast = closer;
         } else {
             low_s = plan.limit_s;
         }
     }
-    migd_decision_take_forecast(decision, &forecast);
-    return migd_from_double(MIN(high_s * (1 + DOWNTIME_MARGIN), cap_s) * 1000 + 0.999) * 1000;
+    return high_s;
+}
+
+guint64
+migd_plan_downtime(const MigdView *view, MigdDecision *decision)
+{
+    double limit_s = view->state.limit_s, best_s = 0;
+    MigdPlan plan = migd_plan_wait(&view->state);
+    MigdForecast best = view->wait;
+
+    if (limit_s + MIGD_LIMIT_SLACK_S >= view->cap_s || view->within.ends < MIGD_SURE ||
+        !migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
+        return 0;
+    if (view->wait.ends < MIGD_SURE) {
+        best = view->within;
+        best_s = smallest_limit(view, limit_s, view->cap_s, &best) * (1 + DOWNTIME_MARGIN);
+    }
+    /* A longer pause than that where it ends so much sooner that the guest is better off. */
+    for (double part = 1; part > 0.2; part /= 2) {
+        plan.limit_s = part * view->cap_s;
+        if (plan.limit_s < MAX(best_s, limit_s * (1 + DOWNTIME_MARGIN)))
+            break;
+        MigdForecast longer = part == 1 ? view->within : try_plan(view, &plan);
+        if (longer.ends >= MIGD_SURE && longer.cost < SOONER * best.cost) {
+            best = longer;
+            best_s = plan.limit_s;
+        }
+    }
+    if (best_s == 0)
+        return 0;
+    migd_decision_take_forecast(decision, &best);
+    return migd_from_double(MIN(best_s, view->cap_s) * 1000) * 1000;
 }
 
 guint64
@@ -122,37 +154,112 @@ migd_plan_bandwidth(const MigdView *view, MigdDecision *decision)
     return cap_bps;
 }
 
+static MigdForecast
+try_throttle(const MigdView *view, guint32 level_pct, guint32 trigger_pct)
+{
+    MigdPlan plan = migd_plan_wait(&view->state);
+
+    plan.limit_s = MAX(view->cap_s, view->state.limit_s);
+    plan.throttle = level_pct / 100.0;
+    plan.trigger = trigger_pct / 100.0;
+    return try_plan(view, &plan);
+}
+
 typedef struct {
-    MigdPlan plan;
     MigdForecast forecast;
-    guint32 level_pct;
+    double cost;       /* J, when what turns out not to end is followed by what does */
+    guint32 level_pct; /* 0: none may be set */
+    guint32 trigger_pct;
 } Candidate;
 
-/* The cheapest throttle level above the one in force; level 0 when none may be set. */
-static Candidate
-cheapest_throttle(const MigdView *view)
+typedef struct {
+    Candidate tried[G_N_ELEMENTS(levels) + 1];
+    guint n;
+    double best[MIGD_MAX_HYPOTHESES]; /* by hypothesis, J of the level that is right for it */
+} Search;
+
+static void
+try_levels(const MigdView *view, Search *search)
 {
     guint32 most = MIN(view->track->profile.max_throttle_pct, 99);
-    guint32 least = MAX(view->track->last.throttle_pct, view->track->useless_pct);
-    Candidate best = {0};
 
+    for (guint h = 0; h < MIGD_MAX_HYPOTHESES; h++)
+        search->best[h] = HUGE_VAL;
     if (!migd_view_may(view, MIGD_ACTION_THROTTLE))
-        return best;
+        return;
     for (guint i = 0; i <= G_N_ELEMENTS(levels); i++) {
         guint32 level = i < G_N_ELEMENTS(levels) ? levels[i] : most;
-        Candidate candidate = {.plan = migd_plan_wait(&view->state), .level_pct = level};
+        Candidate *candidate = &search->tried[search->n];
 
-        if (level > most || level <= MAX(least, 1))
+        if (level > most || level <= MAX(view->track->useless_pct, 1) ||
+            level == view->track->last.throttle_pct || (level == most && i < G_N_ELEMENTS(levels)))
             continue;
-        candidate.plan.throttle = level / 100.0;
-        /* Where waiting may still end it, the level is armed: QEMU itself tells at the next sync,
-         * by whether the guest dirtied more than was sent, which of the two it is. */
-        candidate.plan.trigger = (view->wait.ends > 1 - MIGD_SURE ? NO_PROGRESS_PCT : 1) / 100.0;
-        candidate.forecast = try_plan(view, &candidate.plan);
-        if (best.level_pct == 0 || candidate.forecast.cost < best.forecast.cost)
-            best = candidate;
+        *candidate = (Candidate){
+            .forecast = try_throttle(view, level, 1), .level_pct = level, .trigger_pct = 1};
+        for (guint h = 0; h < view->track->model.n; h++)
+            search->best[h] = MIN(search->best[h], candidate->forecast.costs[h]);
+        search->n++;
     }
+}
+
+/* J of a plan under which a pass takes its toll before it is seen to fail and mended: `toll` guest
+ * seconds in all. Nothing is planned to the bitter end, because every sync is a chance to choose
+ * anew. */
+static double
+mended_cost(const MigdView *view, const MigdForecast *forecast, const Search *search, double toll)
+{
+    const MigdModel *model = &view->track->model;
+    double cost = 0;
+
+    for (guint i = 0; i < model->n; i++) {
+        gboolean ends = (forecast->ending >> i & 1) != 0;
+
+        cost += model->hypotheses[i].weight *
+                (ends ? forecast->costs[i] : MIN(forecast->costs[i], search->best[i] + toll));
+    }
+    return cost;
+}
+
+/* When no level ends it by forecast, only the strongest is worth a try, and only once: it tells
+ * what the model does not know. */
+static Candidate
+strongest(const MigdView *view, const Search *search)
+{
+    const Candidate *last = &search->tried[search->n - 1];
+    Candidate best = {0};
+
+    if (last->level_pct > view->track->last.throttle_pct)
+        best = *last;
+    best.cost = 0;
     return best;
+}
+
+/* The cheapest throttle level; level 0 when none may be set. Where waiting may still end it, the
+ * level is armed: QEMU itself tells at the next sync, by whether the guest dirtied more than was
+ * sent, which of the two it is. */
+static Candidate
+cheapest_throttle(const MigdView *view, Search *search)
+{
+    double pass_s = view->state.remaining_bytes / view->state.bandwidth_bps;
+    Candidate best = {0};
+
+    for (guint i = 0; i < search->n; i++) {
+        Candidate *tried = &search->tried[i];
+        double toll = LOOKS * pass_s * (1 + LOST_WEIGHT * tried->level_pct / 100.0);
+
+        tried->cost = mended_cost(view, &tried->forecast, search, toll);
+        if (best.level_pct == 0 || tried->cost < best.cost)
+            best = *tried;
+    }
+    if (best.level_pct != 0 && best.forecast.ends <= MIGD_HOPE)
+        return strongest(view, search);
+    if (best.level_pct == 0 || view->within.ends <= MIGD_HOPE || view->track->last.throttle_pct > 1)
+        return best;
+    Candidate armed = best;
+    armed.trigger_pct = NO_PROGRESS_PCT;
+    armed.forecast = try_throttle(view, armed.level_pct, armed.trigger_pct);
+    armed.cost = mended_cost(view, &armed.forecast, search, pass_s);
+    return armed;
 }
 
 static gboolean
@@ -163,7 +270,7 @@ postcopy_is_best(const MigdView *view, double other_cost, MigdForecast *ret_fore
     guint64 time_us = migd_from_double(pull_s * 1e6);
     guint64 bytes = migd_from_double(view->state.remaining_bytes);
 
-    if (!migd_view_may(view, MIGD_ACTION_POSTCOPY) || view->wait.ends > 1 - MIGD_SURE ||
+    if (!migd_view_may(view, MIGD_ACTION_POSTCOPY) || view->within.ends > MIGD_HOPE ||
         view->track->phase_passes < POSTCOPY_PASSES || cost * POSTCOPY_REGRET > other_cost)
         return FALSE;
     *ret_forecast = (MigdForecast){
@@ -176,42 +283,56 @@ postcopy_is_best(const MigdView *view, double other_cost, MigdForecast *ret_fore
     return TRUE;
 }
 
-MigdAction
-migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
+/* A throttle in force is taken back when the rest is cheaper without. */
+static gboolean
+release_is_best(const MigdView *view, double other_cost, MigdForecast *ret_forecast)
 {
-    Candidate throttle = cheapest_throttle(view);
-    gboolean worth = throttle.level_pct != 0 && throttle.forecast.ends > view->wait.ends &&
-                     throttle.forecast.cost < WORTH * view->wait.cost;
-    double cost = worth ? throttle.forecast.cost : view->wait.cost;
-    MigdForecast postcopy;
+    if (view->track->last.throttle_pct <= 5 || !migd_view_may(view, MIGD_ACTION_RELEASE))
+        return FALSE;
+    *ret_forecast = try_throttle(view, 1, 1);
+    return ret_forecast->ends >= MIGD_SURE && ret_forecast->cost < WORTH * other_cost;
+}
 
-    if (postcopy_is_best(view, cost, &postcopy)) {
-        migd_decision_take_forecast(decision, &postcopy);
-        return MIGD_ACTION_POSTCOPY;
+static MigdAction
+take_throttle(const MigdView *view, const Candidate *throttle, MigdDecision *decision)
+{
+    migd_decision_take_forecast(decision, &throttle->forecast);
+    /* A pause up to the cap costs less than any throttle, and the level is reckoned with it. */
+    if (throttle->trigger_pct == 1 && view->state.limit_s + MIGD_LIMIT_SLACK_S < view->cap_s &&
+        migd_view_may(view, MIGD_ACTION_SET_DOWNTIME)) {
+        decision->argument = migd_from_double(view->cap_s * 1000) * 1000;
+        return MIGD_ACTION_SET_DOWNTIME;
     }
-    if (!worth)
-        return MIGD_ACTION_WAIT;
-    guint32 trigger_pct = view->wait.ends > 1 - MIGD_SURE ? NO_PROGRESS_PCT : 1;
-    migd_decision_take_forecast(decision, &throttle.forecast);
-    decision->trigger_pct = trigger_pct;
-    decision->action = decision->trigger_pct > 1 ? MIGD_ACTION_ARM : MIGD_ACTION_THROTTLE;
-    decision->argument = throttle.level_pct;
+    decision->trigger_pct = throttle->trigger_pct;
+    decision->action = throttle->trigger_pct > 1 ? MIGD_ACTION_ARM : MIGD_ACTION_THROTTLE;
+    decision->argument = throttle->level_pct;
     return decision->action;
 }
 
-gboolean
-migd_throttle_is_useless(const MigdView *view)
+MigdAction
+migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
 {
-    const MigdModel *model = &view->track->model;
-    double seconds = view->state.remaining_bytes / view->state.bandwidth_bps;
-    double with = 0, without = 0;
+    Search search = {.n = 0};
+    try_levels(view, &search);
+    Candidate throttle = cheapest_throttle(view, &search);
+    double pass_s = view->state.remaining_bytes / view->state.bandwidth_bps;
+    /* Where nothing ends by itself, another pass tells nothing that would make up for it. */
+    double wait_cost = view->within.ends <= MIGD_HOPE
+                           ? view->within.cost
+                           : mended_cost(view, &view->within, &search, pass_s);
+    double margin = view->track->last.throttle_pct > 1 ? WORTH : 1;
+    gboolean worth = throttle.level_pct != 0 && throttle.cost < margin * wait_cost;
+    double cost = worth ? throttle.cost : wait_cost;
+    MigdForecast other;
 
-    for (guint i = 0; i < model->n; i++) {
-        const MigdHypothesis *hypothesis = &model->hypotheses[i];
-
-        with += hypothesis->weight *
-                migd_hypothesis_dirty(hypothesis, seconds, view->state.throttle, 0);
-        without += hypothesis->weight * migd_hypothesis_dirty(hypothesis, seconds, 0, 0);
+    if (postcopy_is_best(view, cost, &other)) {
+        migd_decision_take_forecast(decision, &other);
+        return MIGD_ACTION_POSTCOPY;
     }
-    return with > USELESS * without;
+    if (release_is_best(view, cost, &other)) {
+        migd_decision_take_forecast(decision, &other);
+        decision->trigger_pct = 1;
+        return MIGD_ACTION_RELEASE;
+    }
+    return worth ? take_throttle(view, &throttle, decision) : MIGD_ACTION_WAIT;
 }

@@ -57,6 +57,14 @@ static const struct {
         {"downtime-suffices",
          "A pause limit of {arg} instead of {limit} is enough and within the cap of {cap}: it "
          "ends in about {time} with a pause of about {pause}."},
+    [MIGD_REASON_DOWNTIME_CHEAPER] =
+        {"downtime-cheaper",
+         "It converges, but with a pause limit of {arg} instead of {limit} (cap {cap}) it ends in about "
+         "{time} instead of {wait}, which is worth more to the guest than the shorter pause."},
+    [MIGD_REASON_DOWNTIME_FIRST] =
+        {"downtime-first",
+         "It does not end by itself, and a longer pause costs the guest less than a throttle: the limit "
+         "goes from {limit} to {arg} first."},
     [MIGD_REASON_BANDWIDTH_SUFFICES] =
         {"bandwidth-suffices",
          "The bandwidth limit holds it back: with {arg} it ends in about {time}."},
@@ -117,6 +125,10 @@ static const struct {
          "It does not converge ({left} a pass, {dirty} dirtied against {bandwidth} sent), no allowed "
          "action would end it, and this has not changed for many passes: aborted early; the guest "
          "runs on at the source."},
+    [MIGD_REASON_COSTS_OVER_CAP] =
+        {"costs-over-cap",
+         "Device state, the last sync and the start at the destination alone take longer than the "
+         "pause of {cap} that the profile allows: no action can mend that."},
     [MIGD_REASON_SWITCHING_OVER] = {"switching-over",
                                     "Past the last pass: nothing is left to decide."},
     [MIGD_REASON_REQUESTED] = {"requested", "Asked for by a person or an orchestrator."},

@@ -42,7 +42,6 @@ typedef enum {
     MIGD_HAS_NORMAL = 1 << 15,
     MIGD_HAS_DUPLICATE = 1 << 16,
     MIGD_HAS_PAGE_SIZE = 1 << 17,
-    MIGD_HAS_DOWNTIME_BYTES = 1 << 18,
 } MigdField;
 
 typedef struct {
@@ -65,8 +64,7 @@ typedef struct {
     guint64 normal_bytes;         /* sent as whole pages */
     guint64 duplicate_pages;      /* sent as "all zero" */
     guint64 page_size_bytes;
-    guint64 downtime_bytes; /* sent while the guest was paused */
-    guint32 throttle_pct;   /* vCPU throttle in force, 0..99 */
+    guint32 throttle_pct; /* vCPU throttle in force, 0..99 */
 } MigdSample;
 
 /* TRUE when `sample` carries every field in `fields` (MIGD_HAS_… or-ed). */

@@ -11,6 +11,9 @@
 
 #define MIGD_MAX_PASSES 24 /* kept, newest last */
 
+/* Surprises from which a guest's unsteadiness is taken. */
+#define MIGD_MISSES 7
+
 typedef struct {
     gint64 duration_us;
     guint64 sent_bytes;
@@ -37,6 +40,9 @@ struct MigdTrack {
     guint
         phase_passes; /* of the newest passes, how many belong to the present phase of the guest */
     MigdModel model;
+    double unsteady;            /* see MIGD_STEADY */
+    double misses[MIGD_MISSES]; /* of the newest passes, by how much each surprised; a ring */
+    guint n_misses;             /* noted so far */
     MigdLink link;
 
     guint64 pass;       /* number of the present pass; 0 before the first */
@@ -58,6 +64,7 @@ struct MigdTrack {
     guint syncs_since_reached; /* of these, under the throttle it asked for */
     guint32 level_pct;         /* throttle asked for last */
     gboolean throttle_set;     /* a throttle level was decided (or released) since the start */
-    guint32 useless_pct; /* throttle that was given up because it did not help: not tried again */
-    guint32 refused;     /* actions (bits) that the hypervisor has refused */
+    guint32 useless_pct;   /* throttle that was given up because it did not help: not tried again */
+    guint64 useless_bytes; /* what was left when it was given up */
+    guint32 refused;       /* actions (bits) that the hypervisor has refused */
 };

@@ -6,10 +6,15 @@
  */
 #include "policy/track-internal.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+
+/* A migration of ours starts with this part of the pause that it may take, but not with less than
+ * what QEMU's own bookkeeping takes. */
+#define START_PART 6
+#define START_MIN_US 5000
 
 /* QEMU judges the dirty rate at syncs at least this far apart. */
 #define JUDGE_US G_USEC_PER_SEC
@@ -22,6 +27,9 @@
 
 /* A pass weighs this much less than the one after it. */
 #define FADE 0.6
+
+/* A throttle whose release leaves this much more to send had helped. */
+#define HELPED 1.3
 
 /* A passing phase shows in one pass; a point of fewer bytes than this is the noise of an idle
  * guest. */
@@ -42,6 +50,13 @@ void
 migd_track_free(MigdTrack *track)
 {
     g_free(track);
+}
+
+guint64
+migd_start_limit_us(const MigdProfile *profile, const MigdCosts *costs)
+{
+    return MAX(migd_sat_sub(profile->max_downtime_us, costs->fixed_us) / START_PART,
+               MIN(START_MIN_US, profile->max_downtime_us));
 }
 
 void
@@ -78,35 +93,76 @@ merge(MigdSample *last, const MigdSample *sample)
     *last = merged;
 }
 
+static int
+by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The median surprise: a change of phase is one large surprise among small ones, noise makes them
+ * all middling. */
+static double
+unsteadiness(const MigdTrack *track)
+{
+    double sorted[MIGD_MISSES];
+    guint n = MIN(track->n_misses, MIGD_MISSES);
+
+    if (n < 3)
+        return MIGD_STEADY;
+    memcpy(sorted, track->misses, n * sizeof sorted[0]);
+    qsort(sorted, n, sizeof sorted[0], by_size);
+    return MAX(MIGD_STEADY, sorted[n / 2]);
+}
+
+static MigdPoint
+point_of(const MigdPass *pass)
+{
+    return (MigdPoint){
+        .seconds = (double)pass->duration_us / G_USEC_PER_SEC,
+        .dirty_bytes = MAX((double)pass->dirty_bytes, 4096),
+        .unsent_bytes = (double)pass->unsent_bytes,
+        .throttle = pass->throttle_pct / 100.0,
+        .weight = 1,
+    };
+}
+
 static void
 refit(MigdTrack *track)
 {
+    double total_bytes = (double)track->sync.total_bytes;
     MigdPoint points[MIGD_MAX_PASSES];
     double weight = 1;
     guint n = 0;
 
     for (guint i = track->n_passes - MIN(track->phase_passes, track->n_passes); i < track->n_passes;
-         i++) {
-        const MigdPass *pass = &track->passes[i];
-
-        if (!pass->usable || pass->duration_us <= 0)
-            continue;
-        points[n++] = (MigdPoint){
-            .seconds = (double)pass->duration_us / G_USEC_PER_SEC,
-            .dirty_bytes = MAX((double)pass->dirty_bytes, 4096),
-            .unsent_bytes = (double)pass->unsent_bytes,
-            .throttle = pass->throttle_pct / 100.0,
-        };
-    }
+         i++)
+        if (track->passes[i].usable && track->passes[i].duration_us > 0)
+            points[n++] = point_of(&track->passes[i]);
     for (guint i = n; i > 0; i--, weight *= FADE)
         points[i - 1].weight = weight;
+    if (n > 0 && track->model.n > 0)
+        track->misses[track->n_misses++ % MIGD_MISSES] =
+            migd_model_miss(&track->model, &points[n - 1]);
 
-    migd_model_fit(&track->model, points, n, (double)track->sync.total_bytes);
+    track->unsteady = unsteadiness(track);
+    migd_model_fit(&track->model, points, n, total_bytes, track->unsteady);
     if (n >= 2 && points[n - 1].dirty_bytes > NOISE_BYTES &&
-        migd_model_contradicts(&track->model, points, n)) {
+        migd_model_contradicts(&track->model, points, n, track->unsteady)) {
         track->phase_passes = 1;
-        migd_model_fit(&track->model, &points[n - 1], 1, (double)track->sync.total_bytes);
+        track->useless_pct = 0;
+        migd_model_fit(&track->model, &points[n - 1], 1, total_bytes, track->unsteady);
     }
+}
+
+/* A throttle was given up as useless, and without it more is left: so it was not. */
+static void
+reconsider(MigdTrack *track, const MigdPass *pass)
+{
+    if (track->useless_pct != 0 && pass->throttle_pct <= 1 &&
+        (double)pass->remaining_bytes > HELPED * (double)track->useless_bytes)
+        track->useless_pct = 0;
 }
 
 /* Follows QEMU's own count towards its next throttle step. */
@@ -150,6 +206,7 @@ end_pass(MigdTrack *track, const MigdSample *sample)
     track->phase_passes++;
     track->synced = TRUE;
     judge(track, &pass, sample->time_us);
+    reconsider(track, &pass);
 }
 
 static void
@@ -232,8 +289,10 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
     track->action = *decision;
     track->action_us = CLAMP(time_us, 0, MAX_TIME_US);
     track->syncs_since_action = track->syncs_since_reached = 0;
-    if (decision->action == MIGD_ACTION_RELEASE && track->last.throttle_pct > 1)
+    if (decision->reason == MIGD_REASON_THROTTLE_USELESS) {
         track->useless_pct = MAX(track->useless_pct, track->last.throttle_pct);
+        track->useless_bytes = track->sync.remaining_bytes;
+    }
     if (decision->action == MIGD_ACTION_ARM || decision->action == MIGD_ACTION_THROTTLE ||
         decision->action == MIGD_ACTION_RELEASE) {
         track->trigger_pct = decision->trigger_pct;

@@ -27,6 +27,11 @@ typedef struct {
     guint64 hidden_bytes; /* sent in the pause although `remaining` does not show them */
 } MigdCosts;
 
+/* The downtime limit (µs) to start with: a sixth of what the profile leaves after `costs`. A limit
+ * is no target: most guests get below it at the price of a pass of milliseconds, and those that do
+ * not are given the rest as soon as that is seen. */
+guint64 migd_start_limit_us(const MigdProfile *profile, const MigdCosts *costs);
+
 /* From now on the pause is reckoned with `costs`; until then, with none. */
 void migd_track_set_costs(MigdTrack *track, const MigdCosts *costs);
 

@@ -5,8 +5,6 @@
  */
 #include "sim/engine.h"
 
-#include "policy/track.h"
-
 /* The daemon looks at a pass every half second. */
 #define LOOK_US (G_USEC_PER_SEC / 2)
 
@@ -25,7 +23,10 @@ start_migrationd(const MigdEngineGuest *guest, MigdKnobs *knobs)
     knobs->postcopy = guest->postcopy && migd_profile_allows(&guest->profile, MIGD_ACTION_POSTCOPY);
     knobs->throttle_initial_pct = knobs->throttle_increment_pct = 1;
     knobs->throttle_max_pct = knobs->throttle_trigger_pct = 1;
-    return migd_track_new(&guest->profile, &abilities);
+    knobs->downtime_limit_us = migd_start_limit_us(&guest->profile, &guest->costs);
+    MigdTrack *track = migd_track_new(&guest->profile, &abilities);
+    migd_track_set_costs(track, &guest->costs);
+    return track;
 }
 
 static MigdDecision

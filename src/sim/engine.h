@@ -11,6 +11,7 @@
 #include "policy/knobs.h"
 #include "policy/profile.h"
 #include "policy/sample.h"
+#include "policy/track.h"
 
 /* What an engine may know before the start. */
 typedef struct {
@@ -18,6 +19,7 @@ typedef struct {
     guint64 memory_bytes; /* of the guest */
     guint64 link_bps;     /* nominal, bytes/s; 0 = not known */
     gboolean postcopy;    /* guest and initiator allow post-copy */
+    MigdCosts costs;      /* of a pause, as earlier migrations of this guest have taught */
 } MigdEngineGuest;
 
 typedef struct {
