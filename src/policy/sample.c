@@ -64,6 +64,7 @@ const MigdSampleField migd_sample_fields[] = {
     ROW(MIGD_HAS_NORMAL, normal_bytes, "memory_normal_bytes"),
     ROW(MIGD_HAS_DUPLICATE, duplicate_pages, "memory_constant"),
     ROW(MIGD_HAS_PAGE_SIZE, page_size_bytes, "memory_page_size"),
+    ROW(MIGD_HAS_DOWNTIME_BYTES, downtime_bytes, NULL),
     ROW(MIGD_HAS_THROTTLE, throttle_pct, "auto_converge_throttle"),
 };
 

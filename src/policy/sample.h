@@ -42,6 +42,7 @@ typedef enum {
     MIGD_HAS_NORMAL = 1 << 15,
     MIGD_HAS_DUPLICATE = 1 << 16,
     MIGD_HAS_PAGE_SIZE = 1 << 17,
+    MIGD_HAS_DOWNTIME_BYTES = 1 << 18,
 } MigdField;
 
 typedef struct {
@@ -64,7 +65,8 @@ typedef struct {
     guint64 normal_bytes;         /* sent as whole pages */
     guint64 duplicate_pages;      /* sent as "all zero" */
     guint64 page_size_bytes;
-    guint32 throttle_pct; /* vCPU throttle in force, 0..99 */
+    guint64 downtime_bytes; /* sent while the guest was paused */
+    guint32 throttle_pct;   /* vCPU throttle in force, 0..99 */
 } MigdSample;
 
 /* TRUE when `sample` carries every field in `fields` (MIGD_HAS_… or-ed). */
