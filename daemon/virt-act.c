@@ -28,6 +28,20 @@ migd_virt_steps_free(gpointer data)
     g_free(steps);
 }
 
+/* While its job lasts, libvirt's speed is what was set for this migration; then it is its own
+ * again, and in the hypervisor, too, if that let it. */
+static gboolean
+restore_speed(virDomainPtr domain, GError **error)
+{
+    MigdVirtJob job;
+    guint64 own_bps;
+
+    return migd_virt_job(domain, &job, error) &&
+           (job.sample.status != MIGD_STATUS_NONE || job.incoming ||
+            (migd_virt_get_bandwidth(domain, &own_bps, error) &&
+             migd_virt_set_bandwidth(domain, own_bps, error)));
+}
+
 gboolean
 migd_virt_steps_work(virDomainPtr domain, gpointer data, GError **error)
 {
@@ -41,7 +55,8 @@ migd_virt_steps_work(virDomainPtr domain, gpointer data, GError **error)
             migd_virt_set_bandwidth(domain, steps->bandwidth_bps, error)) &&
            (steps->command == NULL ||
             (migd_virt_monitor(domain, steps->command, &steps->reply, error) &&
-             migd_virt_monitor_check(steps->reply, error)));
+             migd_virt_monitor_check(steps->reply, error))) &&
+           (!steps->restore_speed || restore_speed(domain, error));
 }
 
 /* It is on its way down to a level at which libvirt could not put everything back. */
@@ -111,10 +126,7 @@ migd_virt_write_knobs(MigdDomain *base, const MigdKnobs *knobs, guint32 mask, Mi
     request->turned.has &= mask & (ours | MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH);
     steps->set_downtime = (mask & MIGD_KNOB_DOWNTIME) != 0;
     steps->downtime_us = knobs->downtime_limit_us;
-    steps->bandwidth_bps = (knobs->has & MIGD_KNOB_OWN_BANDWIDTH) != 0 ? knobs->own_bandwidth_bps
-                                                                       : knobs->max_bandwidth_bps;
-    steps->set_bandwidth =
-        (mask & MIGD_KNOB_BANDWIDTH) != 0 || (repair && steps->bandwidth_bps != 0);
+    steps->restore_speed = repair || (mask & MIGD_KNOB_BANDWIDTH) != 0;
     if (commands->len > 0)
         steps->command = migd_virt_monitor_encode(commands->pdata[0], NULL);
     step(request, steps);

@@ -170,7 +170,7 @@ void migd_virt_answer_later(MigdVirtDomain *domain, MigdDoneFunc callback, gpoin
 /* What one trip to a thread does, in this order; each part only if asked for. */
 typedef struct {
     gboolean abort, postcopy, suspend;
-    gboolean set_downtime, set_bandwidth;
+    gboolean set_downtime, set_bandwidth, restore_speed;
     guint64 downtime_us, bandwidth_bps;
     char *command; /* JSON for the monitor */
     char *reply;

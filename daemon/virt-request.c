@@ -152,7 +152,6 @@ migd_virt_query(MigdDomain *base, MigdSampleFunc callback, gpointer user_data)
 
 typedef struct {
     gboolean own_values;             /* libvirt's of downtime and speed, not the hypervisor's */
-    gboolean own_speed;              /* libvirt's speed, beside the hypervisor's */
     char *parameters, *capabilities; /* commands, NULL = not asked for; then the replies */
     MigdKnobs knobs;
 } Reading;
@@ -181,10 +180,8 @@ reading_work(virDomainPtr domain, gpointer data, GError **error)
     Reading *reading = data;
     MigdKnobs *knobs = &reading->knobs;
 
-    if (reading->own_values && !migd_virt_get_downtime(domain, &knobs->downtime_limit_us, error))
-        return FALSE;
-    if ((reading->own_values || reading->own_speed) &&
-        !migd_virt_get_bandwidth(domain, &knobs->own_bandwidth_bps, error))
+    if (reading->own_values && (!migd_virt_get_downtime(domain, &knobs->downtime_limit_us, error) ||
+                                !migd_virt_get_bandwidth(domain, &knobs->max_bandwidth_bps, error)))
         return FALSE;
     return exchange(domain, &reading->parameters, error) &&
            exchange(domain, &reading->capabilities, error);
@@ -203,20 +200,15 @@ assume_capabilities(const MigdVirtDomain *domain, MigdKnobs *knobs)
 static gboolean
 take_reading(MigdVirtDomain *domain, const Reading *reading, MigdKnobs *ret, GError **error)
 {
-    guint64 speed = reading->own_values || reading->own_speed ? reading->knobs.own_bandwidth_bps
-                                                              : domain->knobs.own_bandwidth_bps;
-
     *ret = reading->capabilities == NULL ? domain->knobs : (MigdKnobs){0};
     if (reading->parameters != NULL &&
         !migd_virt_monitor_knobs(reading->parameters, reading->capabilities, ret, error))
         return FALSE;
     if (reading->own_values) {
         ret->downtime_limit_us = reading->knobs.downtime_limit_us;
-        ret->max_bandwidth_bps = speed;
+        ret->max_bandwidth_bps = reading->knobs.max_bandwidth_bps;
         ret->has |= MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH;
     }
-    ret->own_bandwidth_bps = speed;
-    ret->has |= MIGD_KNOB_OWN_BANDWIDTH;
     if (reading->parameters == NULL)
         assume_capabilities(domain, ret);
     ret->has &= ~(guint32)MIGD_KNOB_EVENTS; /* libvirt's own business */
@@ -254,7 +246,6 @@ migd_virt_read_knobs(MigdDomain *base, MigdKnobsFunc callback, gpointer user_dat
         reading->parameters = migd_virt_monitor_query("query-migrate-parameters");
     if (monitor && !domain->capabilities)
         reading->capabilities = migd_virt_monitor_query("query-migrate-capabilities");
-    reading->own_speed = reading->capabilities != NULL; /* before we set one through libvirt */
     if (monitor)
         migd_virt_domain_taint(domain, reading->parameters);
     migd_virt_lane_call(domain->lane, reading_work, reading, reading_free,

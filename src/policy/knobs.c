@@ -28,7 +28,6 @@ const MigdKnobField migd_knob_fields[] = {
     ROW(MIGD_KNOB_AUTO_CONVERGE, "auto-converge", auto_converge, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_POSTCOPY, "postcopy-ram", postcopy, MIGD_KNOB_BOOL, TRUE),
     ROW(MIGD_KNOB_EVENTS, "events", events, MIGD_KNOB_BOOL, TRUE),
-    ROW(MIGD_KNOB_OWN_BANDWIDTH, "own-bandwidth", own_bandwidth_bps, MIGD_KNOB_U64_BPS, FALSE),
 };
 
 const guint migd_n_knob_fields = G_N_ELEMENTS(migd_knob_fields);

@@ -25,7 +25,6 @@ typedef enum {
     MIGD_KNOB_AUTO_CONVERGE = 1 << 7,      /* capability auto-converge */
     MIGD_KNOB_POSTCOPY = 1 << 8,           /* capability postcopy-ram */
     MIGD_KNOB_EVENTS = 1 << 9,             /* capability events */
-    MIGD_KNOB_OWN_BANDWIDTH = 1 << 10,     /* no knob of the hypervisor: see below */
 } MigdKnob;
 
 #define MIGD_KNOBS_THROTTLE                                                                        \
@@ -44,9 +43,6 @@ typedef struct {
     guint32 throttle_trigger_pct;
     gboolean throttle_tailslow;
     gboolean auto_converge, postcopy, events;
-    /* What whoever manages the hypervisor keeps for max-bandwidth between migrations: libvirt's
-     * speed, which is what is to be put back through it. 0 = no limit. */
-    guint64 own_bandwidth_bps;
 } MigdKnobs;
 
 /* What can be done to this migration now, whatever the profile allows: one bit (1 << MIGD_ACTION_…)

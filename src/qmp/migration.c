@@ -200,7 +200,6 @@ migd_qmp_decode_parameters(const MigdJson *reply, MigdKnobs *knobs, GError **err
         return FALSE;
     for (guint i = 0; i < migd_n_knob_fields; i++)
         if (!migd_knob_fields[i].is_capability &&
-            migd_knob_fields[i].knob != MIGD_KNOB_OWN_BANDWIDTH &&
             !decode_parameter(reply, &migd_knob_fields[i], &decoded, error))
             return FALSE;
     *knobs = decoded;
