@@ -225,7 +225,9 @@ make_backends(const Options *options, const MigdConfig *config, const char *runt
 static int
 fail(int status, MigdNotify *notify, const GError *error)
 {
-    migd_log(MIGD_LOG_ERROR, NULL, "%s", error->message);
+    migd_log(MIGD_LOG_ERROR,
+             status == EXIT_CONFIG ? &(MigdLogFields){.message_id = MIGD_MESSAGE_CONFIG} : NULL,
+             "%s", error->message);
     migd_notify_problem(notify, error->message);
     return status;
 }

@@ -71,6 +71,7 @@ migd_watch_finish(MigdWatch *watch, MigdResult result, const char *problem)
     g_autoptr(MigdWatch) self = migd_watch_ref(watch); /* the listener may let go of it */
     MigdWatchInfo *info = &watch->info;
     MigdTraceFinish *report = &info->report;
+    gboolean succeeded = result == MIGD_RESULT_SUCCEEDED;
     g_autofree char *downtime = NULL, *total = NULL;
 
     if (migd_watch_is_finished(watch) || watch->listener == NULL)
@@ -91,10 +92,10 @@ migd_watch_finish(MigdWatch *watch, MigdResult result, const char *problem)
     migd_watch_record_finish(watch);
     total = migd_format_duration(report->total_us);
     downtime = migd_format_duration(report->downtime_us);
-    migd_watch_log(watch, result == MIGD_RESULT_SUCCEEDED ? MIGD_LOG_NOTICE : MIGD_LOG_WARNING,
-                   MIGD_MESSAGE_FINISHED, "migration %s after %s, pause %s%s%s",
-                   migd_result_to_string(result), total, downtime,
-                   info->error[0] != '\0' ? ": " : "", info->error);
+    migd_watch_log(watch, succeeded ? MIGD_LOG_NOTICE : MIGD_LOG_WARNING,
+                   succeeded ? MIGD_MESSAGE_FINISHED : MIGD_MESSAGE_FAILED,
+                   "migration %s after %s, pause %s%s%s", migd_result_to_string(result), total,
+                   downtime, info->error[0] != '\0' ? ": " : "", info->error);
     migd_watch_changed(watch);
     watch->listener->finished(watch, watch->user_data);
 }

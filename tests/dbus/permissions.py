@@ -104,4 +104,6 @@ def who_has_left_does_no_harm():
         check("endless" in bus.domains(), "the daemon is gone")
 
 
-run(nobody_may_only_look, every_method_has_a_row, nobody_may_set_the_log_level, nobody_may_read_properties, the_owner_may_do_all, who_has_left_does_no_harm)
+run(nobody_may_only_look, every_method_has_a_row, nobody_may_set_the_log_level,
+    nobody_may_read_properties,
+    the_owner_may_do_all, who_has_left_does_no_harm)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the daemon asks polkit, and what it makes of each kind of answer. polkit itself is fake here; the suite `service`
-has the real one."""
+"""What the daemon asks polkit, and what it makes of each kind of answer. polkit is fake here; the suite `service` has
+the real one."""
 
 import json
 import os

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The fences agree: the bus policy lets through just the methods that the daemon's table has, and polkit knows the actions.
+"""The fences agree: the bus policy lets through just the methods that the daemon's table has, and polkit knows each
+action.
 
 The table of daemon/authz.c has a row for each method of the interface description; conf/org.migrationd1.conf lets
-everyone call these and nothing else of our interfaces; conf/org.migrationd1.policy defines each action of the table, and
-grants without a password none but "inspect".
+everyone call these and nothing else of our interfaces; conf/org.migrationd1.policy defines each action of the table,
+and grants without a password none but "inspect".
 """
 
 import re
