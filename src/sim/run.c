@@ -5,6 +5,7 @@
  */
 #include "sim/run.h"
 
+#include "base/checked.h"
 #include "sim/sim.h"
 
 /* Weight of a second of guest work lost against a second of migration. */
@@ -12,9 +13,6 @@
 
 /* Guest work lost for each second of pulling pages in post-copy. */
 #define PULL_LOSS 0.5
-
-/* An engine that never tires of acting is cut off until its next look. */
-#define MAX_ACTIONS 8
 
 const char *
 migd_run_result_to_string(MigdRunResult result)
@@ -36,32 +34,56 @@ migd_run_cost(double total_s, double lost_s, gboolean arrived, double time_limit
     return total_s + LOST_WEIGHT * lost_s + (arrived ? 0 : time_limit_s);
 }
 
+MigdRun *
+migd_run_new(void)
+{
+    MigdRun *run = g_new0(MigdRun, 1);
+
+    run->decisions = g_array_new(FALSE, FALSE, sizeof(MigdDecision));
+    return run;
+}
+
+void
+migd_run_note_decision(MigdRun *run, const MigdDecision *decision)
+{
+    const MigdDecision *last =
+        run->decisions->len > 0
+            ? &g_array_index(run->decisions, MigdDecision, run->decisions->len - 1)
+            : NULL;
+
+    if (last == NULL || !migd_decision_same(last, decision))
+        g_array_append_val(run->decisions, *decision);
+}
+
+void
+migd_run_note_action(MigdRun *run, MigdAction action)
+{
+    if (action == MIGD_ACTION_POSTCOPY)
+        run->result = MIGD_RUN_POSTCOPY;
+    if (action == MIGD_ACTION_PAUSE)
+        run->result = MIGD_RUN_PAUSED;
+}
+
 /* TRUE when the decision was one to act on and the hypervisor took it. */
 static gboolean
 look_once(MigdRun *run, const MigdEngine *engine, gpointer state, MigdSim *sim,
           const MigdSample *sample)
 {
     MigdDecision decision = engine->look(state, sample);
-    MigdDecision *last = run->decisions->len > 0
-                             ? &g_array_index(run->decisions, MigdDecision, run->decisions->len - 1)
-                             : NULL;
 
-    if (last == NULL || !migd_decision_same(last, &decision))
-        g_array_append_val(run->decisions, decision);
+    migd_run_note_decision(run, &decision);
     if (decision.action == MIGD_ACTION_WAIT)
         return FALSE;
     gboolean ok = migd_sim_act(sim, &decision);
-    if (ok && decision.action == MIGD_ACTION_POSTCOPY)
-        run->result = MIGD_RUN_POSTCOPY;
-    if (ok && decision.action == MIGD_ACTION_PAUSE)
-        run->result = MIGD_RUN_PAUSED;
+    if (ok)
+        migd_run_note_action(run, decision.action);
     if (engine->note != NULL)
         engine->note(state, &decision, sample->time_us, ok);
     return ok;
 }
 
-static void
-finish(MigdRun *run, const MigdScenario *scenario, const MigdSample *sample)
+void
+migd_run_finish(MigdRun *run, const MigdSample *sample, double time_limit_s)
 {
     if (sample->status == MIGD_STATUS_CANCELLED)
         run->result = MIGD_RUN_ABORTED;
@@ -73,8 +95,7 @@ finish(MigdRun *run, const MigdScenario *scenario, const MigdSample *sample)
     run->ram_bytes = sample->total_bytes;
     run->passes = sample->pass;
     run->lost_s = run->throttle_s + run->downtime_s + PULL_LOSS * run->pull_s;
-    run->cost_s =
-        migd_run_cost(run->total_s, run->lost_s, migd_run_arrived(run), scenario->time_limit_s);
+    run->cost_s = migd_run_cost(run->total_s, run->lost_s, migd_run_arrived(run), time_limit_s);
 }
 
 static void
@@ -102,26 +123,39 @@ drive(MigdRun *run, const MigdEngine *engine, gpointer state, MigdSim *sim, doub
             continue;
         if (due)
             next_look_us += engine->poll_us;
-        for (guint i = 0; i < MAX_ACTIONS && look_once(run, engine, state, sim, &sample); i++)
+        for (guint i = 0; i < MIGD_RUN_MAX_ACTIONS && look_once(run, engine, state, sim, &sample);
+             i++)
             migd_sim_sample(sim, &sample);
     } while (!migd_status_is_end(sample.status) && sample.time_us < limit_us);
+}
+
+MigdEngineGuest
+migd_run_guest(const MigdScenario *scenario, const MigdProfile *profile)
+{
+    const double *values = scenario->initial;
+    double fixed_s = values[MIGD_SCN_FIXED_DOWNTIME] +
+                     values[MIGD_SCN_SYNC] * values[MIGD_SCN_MEMORY] / 1073741824;
+
+    return (MigdEngineGuest){
+        .profile = *profile,
+        .memory_bytes = (guint64)scenario->initial[MIGD_SCN_MEMORY],
+        .link_bps = (guint64)scenario->initial[MIGD_SCN_BANDWIDTH],
+        .postcopy = scenario->initial[MIGD_SCN_POSTCOPY] != 0,
+        /* The guest has migrated before: what cannot be seen has been learned. */
+        .costs = {.fixed_us = migd_from_double(fixed_s * G_USEC_PER_SEC),
+                  .hidden_bytes = migd_from_double(values[MIGD_SCN_HIDDEN])},
+    };
 }
 
 MigdRun *
 migd_run(const MigdScenario *scenario, const MigdEngine *engine, const MigdProfile *profile)
 {
     g_autoptr(MigdSim) sim = migd_sim_new(scenario);
-    MigdRun *run = g_new0(MigdRun, 1);
-    MigdEngineGuest guest = {
-        .profile = *profile,
-        .memory_bytes = (guint64)scenario->initial[MIGD_SCN_MEMORY],
-        .link_bps = (guint64)scenario->initial[MIGD_SCN_BANDWIDTH],
-        .postcopy = scenario->initial[MIGD_SCN_POSTCOPY] != 0,
-    };
+    MigdRun *run = migd_run_new();
+    MigdEngineGuest guest = migd_run_guest(scenario, profile);
     MigdKnobs knobs;
     MigdSample end;
 
-    run->decisions = g_array_new(FALSE, FALSE, sizeof(MigdDecision));
     migd_sim_get_knobs(sim, &knobs);
     knobs.max_bandwidth_bps = (guint64)scenario->initial[MIGD_SCN_MAX_BANDWIDTH];
     if (scenario->downtime_limit_us != 0)
@@ -133,7 +167,7 @@ migd_run(const MigdScenario *scenario, const MigdEngine *engine, const MigdProfi
     engine->free(state);
     migd_sim_sample(sim, &end);
     run->throttle_s = (double)migd_sim_throttle_us(sim) / G_USEC_PER_SEC;
-    finish(run, scenario, &end);
+    migd_run_finish(run, &end, scenario->time_limit_s);
     return run;
 }
 

@@ -45,3 +45,19 @@ gboolean migd_run_arrived(const MigdRun *run);
 /* J: `total_s` + 10 x `lost_s`, and `time_limit_s` on top when the guest did not arrive. Source:
  * docs/policy.md, "What a run costs". */
 double migd_run_cost(double total_s, double lost_s, gboolean arrived, double time_limit_s);
+
+/* ---- for whoever drives an engine over something else than the simulation ---- */
+
+/* An engine that never tires of acting is cut off until its next look. */
+#define MIGD_RUN_MAX_ACTIONS 8
+
+/* What an engine is told before the start. */
+MigdEngineGuest migd_run_guest(const MigdScenario *scenario, const MigdProfile *profile);
+
+/* An empty account of a run. `throttle_s`, `pull_s` and `most_throttle_pct` are the caller's to
+ * keep, the rest is noted by the calls that follow: each decision, each action that was carried
+ * out, and at the end the last sample, whose time counts from the start. */
+MigdRun *migd_run_new(void);
+void migd_run_note_decision(MigdRun *run, const MigdDecision *decision);
+void migd_run_note_action(MigdRun *run, MigdAction action);
+void migd_run_finish(MigdRun *run, const MigdSample *sample, double time_limit_s);

@@ -50,6 +50,7 @@ typedef struct {
     GError *error;
 } Live;
 
+static gboolean list;
 static char *qmp_dir, *domain_name, *uri, *engine_name, *profile_name;
 static char **files;
 
@@ -59,6 +60,7 @@ static const GOptionEntry entries[] = {
     {"destination", 0, 0, G_OPTION_ARG_STRING, &uri, "Where the guest goes", "URI"},
     {"engine", 0, 0, G_OPTION_ARG_STRING, &engine_name, "Who steers", "NAME"},
     {"profile", 0, 0, G_OPTION_ARG_STRING, &profile_name, "Name or file (default)", "P"},
+    {"list", 0, 0, G_OPTION_ARG_NONE, &list, "Only name the engines", NULL},
     {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL, "SCENARIO"},
     G_OPTION_ENTRY_NULL,
 };
@@ -384,6 +386,8 @@ read_options(int argc, char **argv, GError **error)
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, error))
         return FALSE;
+    if (list)
+        return TRUE;
     if (qmp_dir == NULL || domain_name == NULL || uri == NULL || engine_name == NULL ||
         files == NULL || files[1] != NULL) {
         g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
@@ -394,13 +398,12 @@ read_options(int argc, char **argv, GError **error)
 }
 
 static gboolean
-run(int argc, char **argv, GError **error)
+run(GError **error)
 {
     g_autoptr(MigdRun) account = migd_run_new();
     MigdProfile profile;
 
-    if (!read_options(argc, argv, error) ||
-        !migd_profile_read(profile_name != NULL ? profile_name : "default", &profile, error))
+    if (!migd_profile_read(profile_name != NULL ? profile_name : "default", &profile, error))
         return FALSE;
     g_autoptr(MigdScenario) scenario = migd_scenario_read(files[0], error);
     if (scenario == NULL)
@@ -435,7 +438,11 @@ main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
 
-    if (run(argc, argv, &error))
+    gboolean ok = read_options(argc, argv, &error);
+
+    for (guint i = 0; ok && list && migd_engines[i] != NULL; i++)
+        puts(migd_engines[i]->name);
+    if (ok && (list || run(&error)))
         return EXIT_SUCCESS;
     fprintf(stderr, "%s: %s\n", argv[0], error->message);
     return EXIT_FAILURE;

@@ -144,7 +144,7 @@ guest_main(uint32_t magic, const MultibootInfo *info)
     }
     clock_start();
     if (!memory_start(options.ws_mib, options.touch_mib, info->mem_upper / 1024 + 1,
-                      options.random)) {
+                      options.pattern)) {
         fail("too little memory for ws and touch", "");
         return;
     }

@@ -23,7 +23,7 @@ Memory memory;
 static uint32_t *const table = (uint32_t *)TABLE_AT; /* of each batch */
 static Batch *const batches = (Batch *)PAGES_AT;
 
-static bool random_order;
+static MemoryPattern pattern;
 static uint32_t n_batches, n_all; /* of the working set, of everything */
 static uint32_t next_dirty, seed = 1;
 static uint32_t next_sweep, sum, fresh_sum, sum_is_void;
@@ -41,11 +41,11 @@ found_wrong(uint32_t b, uint32_t n)
 }
 
 bool
-memory_start(uint32_t ws_mib, uint32_t touch_mib, uint32_t mib_available, bool random)
+memory_start(uint32_t ws_mib, uint32_t touch_mib, uint32_t mib_available, MemoryPattern wanted)
 {
     if (PAGES_AT / 0x100000 + ws_mib + touch_mib > mib_available)
         return false;
-    random_order = random;
+    pattern = wanted;
     n_batches = ws_mib * BATCHES_PER_MIB;
     n_all = n_batches + touch_mib * BATCHES_PER_MIB;
     memory.pages = n_batches * MEMORY_BATCH;
@@ -68,9 +68,10 @@ choose_batch(void)
 {
     uint32_t b = next_dirty;
 
-    if (random_order) {
+    if (pattern != MEMORY_IN_ORDER) {
         seed = seed * 1664525 + 1013904223;
-        return (uint32_t)((uint64_t)seed * n_batches >> 32);
+        b = (uint32_t)((uint64_t)seed * n_batches >> 32);
+        return pattern == MEMORY_SPREAD ? muldiv(b, n_all, n_batches) : b;
     }
     next_dirty = b + 1 == n_batches ? 0 : b + 1;
     return b;

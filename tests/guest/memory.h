@@ -28,8 +28,13 @@ typedef struct {
 
 extern Memory memory;
 
+/* In which order the pages of the working set are dirtied, and where they are: the first of all, or
+ * evenly spread over them. */
+typedef enum { MEMORY_IN_ORDER, MEMORY_RANDOM, MEMORY_SPREAD } MemoryPattern;
+
 /* Lays out and writes every page once. FALSE if `mib_available` is too small. */
-bool memory_start(uint32_t ws_mib, uint32_t touch_mib, uint32_t mib_available, bool random);
+bool
+memory_start(uint32_t ws_mib, uint32_t touch_mib, uint32_t mib_available, MemoryPattern pattern);
 
 /* Checks and writes the next batch of the working set. */
 void memory_dirty(void);

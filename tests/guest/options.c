@@ -60,9 +60,11 @@ word(Options *options, const char **text)
     if (starts_with(text, "phases="))
         return phases(options, text);
     if (starts_with(text, "pattern=seq"))
-        options->random = false;
+        options->pattern = MEMORY_IN_ORDER;
     else if (starts_with(text, "pattern=random"))
-        options->random = true;
+        options->pattern = MEMORY_RANDOM;
+    else if (starts_with(text, "pattern=spread"))
+        options->pattern = MEMORY_SPREAD;
     else
         return false;
     return true;

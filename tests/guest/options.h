@@ -4,13 +4,15 @@
  *   ws=MIB              working set, dirtied again and again (64)
  *   touch=MIB           further memory, written once at boot, then only checked (0)
  *   rate=MB             dirty rate in 10^6 bytes/s of distinct page writes (100)
- *   pattern=seq|random  order in which pages are dirtied (seq)
+ *   pattern=seq|random|spread  order in which pages are dirtied (seq); spread: at random, and the
+ *       working set lies evenly over all memory, not at its beginning
  *   phases=S:MB,S:MB,…  rates by time: S seconds at MB each; the last one lasts for ever. Overrides
  * rate
  */
 #pragma once
 
 #include "cpu.h"
+#include "memory.h"
 
 #define MAX_PHASES 16
 
@@ -22,7 +24,7 @@ typedef struct {
 typedef struct {
     uint32_t ws_mib;
     uint32_t touch_mib;
-    bool random;
+    MemoryPattern pattern;
     Phase phases[MAX_PHASES];
     uint32_t n_phases;
 } Options;

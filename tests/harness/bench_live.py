@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Engines against each other: the same workloads on real QEMUs, in turn, medians of several runs."""
+"""Engines against each other: the same workloads on real QEMUs, in turn, medians of several runs. With --engines, those
+that the field uses as well, each beside its simulation (bench_order.py)."""
 
 import argparse
 import json
@@ -7,6 +8,7 @@ import statistics
 import sys
 from dataclasses import asdict, dataclass
 
+from . import bench_order
 from .bus import Bus
 from .engines import Outcome, run_migrationd, run_qemu
 from .pair import MIB, Pair
@@ -85,7 +87,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="S",
                         help=f"a run that takes longer has not finished ({LIMIT_S} s)")
     parser.add_argument("--json", metavar="FILE", help="write every run and the medians there; - for standard output")
+    parser.add_argument("--engines", metavar="all|NAME,...",
+                        help="these engines of tests/bench/peers on scenarios, beside their simulation")
+    parser.add_argument("--scenario", action="append", metavar="NAME|FILE",
+                        help="with --engines: only this one (of tests/live/scenarios); may be repeated")
     options = parser.parse_args(arguments)
+    if options.engines:
+        return bench_order.main(options)
     engines = options.engine or ENGINES
     workloads = [w for w in WORKLOADS if not options.workload or w.name in options.workload]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import paths
 from .guest import Console, Verdict, verify_arrival
+from .link import Link
 from .process import favour, spawn
 from .qmp import Qmp, QmpLost
 from .tap import Tap
@@ -92,10 +93,10 @@ class Qemu:
 
 class Pair:
     """A running guest and a place to go. Use it as a context manager: nothing is left behind. `tapped`: what migrationd
-    sends to the source is kept in `tap`."""
+    sends to the source is kept in `tap`. `link_bps`: the way to the destination is a `link` of that speed."""
 
     def __init__(self, append: str, name: str = "vm", memory_mib: int = 0, qmp_dir: str | None = None,
-                 bandwidth_mib: int = 0, tapped: bool = False):
+                 bandwidth_mib: int = 0, tapped: bool = False, link_bps: float = 0):
         self.append = append
         self.name = name
         self.accel = accelerator()
@@ -108,7 +109,10 @@ class Pair:
         self.touched = (int(words.get("ws", 64)) + int(words.get("touch", 0))) * MIB
         self.memory_mib = memory_mib or self.touched // MIB + 32
         self.uuid = str(uuid.uuid4())
-        self.uri = f"unix:{self.directory}/incoming.sock"
+        self.incoming = f"unix:{self.directory}/incoming.sock"
+        self.link_bps = link_bps
+        self.link: Link | None = None
+        self.uri = f"unix:{self.directory}/link.sock" if link_bps else self.incoming
         self.source: Qemu | None = None
         self.destination: Qemu | None = None
 
@@ -118,6 +122,8 @@ class Pair:
             if self.tapped:
                 self.tap = Tap(f"{self.qmp_dir}/{self.name}.qmp", f"{self.directory}/{self.name}.qmp")
             self.start_destination()
+            if self.link_bps:
+                self.link = Link(f"{self.directory}/link.sock", f"{self.directory}/incoming.sock", self.link_bps)
             self.source.console.wait(lambda c: c.last, 60, "first report")
             self.set_parameters(max_bandwidth=self.bandwidth_mib * MIB)
         except BaseException:
@@ -136,14 +142,15 @@ class Pair:
         """A fresh destination: QEMU's one ends with each attempt that fails."""
         if self.destination:
             self.destination.close()
-        self.destination = self._qemu(f"{self.name}-destination", incoming=self.uri)
+        self.destination = self._qemu(f"{self.name}-destination", incoming=self.incoming)
 
     def close(self):
         for qemu in (self.source, self.destination):
             if qemu:
                 qemu.close()
-        if self.tap:
-            self.tap.close()
+        for relay in (self.tap, self.link):
+            if relay:
+                relay.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def set_parameters(self, **parameters):

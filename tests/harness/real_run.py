@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A scenario made real: one engine brings the guest of a Twin over a link, and the same text is simulated."""
+
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import paths
+from .bus import Bus
+from .engines import WorkMeter
+from .pair import Pair
+from .twin import SETTLE_MS, Twin, size
+
+NAME = "twin"
+ARRIVED = ("completed", "postcopy", "paused")
+SLACK_S = 20      # for the start, and for giving up
+DISTURBED_S = 0.3
+
+
+@dataclass
+class RealRun:
+    account: dict             # in the words of `migrationctl simulate --json`
+    simulated: dict           # the same, of the same text
+    wrong: str = "-"          # pages, or "unchecked"; "-" where the guest stayed
+    work_lost_s: float = 0    # by the guest's own count
+    gap_ms: float = 0         # of silence
+    text: str = ""            # the scenario that both had
+    rate_factor: float = 1    # what the guest dirtied before the start, of what was wanted
+    pause_bytes: int = 0      # sent while the guest stood still
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def disturbed(self) -> bool:
+        """The guest could not do its work though neither a throttle nor a pause held it back: something else on this
+        machine took its time, and perhaps the migration's too."""
+        return self.work_lost_s > DISTURBED_S + self.account["throttle_seconds"] + self.account["downtime_ms"] / 1000
+
+    @property
+    def arrived(self) -> bool:
+        return self.account["result"] in ARRIVED
+
+
+def simulate(text: str, engine: str) -> dict:
+    with tempfile.NamedTemporaryFile("w", suffix=".scenario", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        done = subprocess.run([paths.migrationctl(), "simulate", "--json=short", "--engine", engine, file.name],
+                              capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"migrationctl simulate: {done.stderr.strip()}")
+    return json.loads(done.stdout)[0]
+
+
+def _drive(engine: str, twin: Twin, pair: Pair, text: str) -> dict:
+    """As daemon/watch.c would, with tests/bench/engine-run.c."""
+    scenario = Path(pair.directory, f"{twin.name}.scenario")
+    scenario.write_text(text, encoding="utf-8")
+    done = subprocess.run([paths.program("tests/bench/engine-run"), "--qmp", pair.qmp_dir, "--domain", NAME,
+                           "--destination", pair.uri, "--engine", engine, scenario],
+                          capture_output=True, text=True, check=False, timeout=twin.time_limit_s + SLACK_S)
+    if done.returncode:
+        raise RuntimeError(f"{engine}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def _by_daemon(twin: Twin, pair: Pair, bus: Bus) -> dict:
+    """migrationd itself, asked through migrationctl. Only for guests that arrive."""
+    pair.set_parameters(max_bandwidth=round(size(twin.value("link", "max-bandwidth", "none"))))
+    report = bus.json("migrate", NAME, pair.uri, "--wait", timeout=twin.time_limit_s + SLACK_S)
+    info = pair.info()
+    return {"result": "completed" if report["Result"] == "succeeded" else "aborted", "total_ms": info["total-time"],
+            "downtime_ms": info["downtime"], "passes": info["ram"]["dirty-sync-count"],
+            "sent_bytes": info["ram"]["transferred"], "throttle_seconds": report["throttle_us"] / 1e6,
+            "engine": "migrationd"}
+
+
+def run(engine: str, twin: Twin, daemon: bool = False) -> RealRun:
+    """`daemon`: migrationd itself is the engine, as a service of its own."""
+    with tempfile.TemporaryDirectory(prefix="migd-twin-") as qmp_dir, Bus() as bus, Pair(
+            twin.append, NAME, memory_mib=twin.memory_mib, qmp_dir=bus.qmp_dir if daemon else qmp_dir,
+            link_bps=twin.link()[0][1]) as pair:
+        if daemon:
+            bus.start_daemon()
+            bus.wait_domain(NAME)
+        if twin.postcopy:
+            pair.destination.qmp.command("migrate-set-capabilities", capabilities=[
+                {"capability": "postcopy-ram", "state": True}])
+        meter = WorkMeter(pair)
+        text = twin.text(rate_factor=meter.efficiency)
+        console = pair.source.console
+        console.wait(lambda c: c.last.up >= SETTLE_MS, 10, "report")
+        pair.link.follow(twin.link())
+        account = _by_daemon(twin, pair, bus) if daemon else _drive(engine, twin, pair, text)
+        result = RealRun(account, simulate(text, engine), text=text, rate_factor=meter.efficiency)
+        if not result.arrived:
+            result.work_lost_s = meter.lost_s(console.last)
+            return result
+        result.gap_ms = pair.gap_ms()
+        result.pause_bytes = pair.info()["ram"].get("downtime-bytes", 0)
+        result.work_lost_s = meter.lost_s(pair.destination.console.wait(lambda c: c.last, 30, "report"))
+        verdict = pair.verify_destination()
+        result.wrong = str(verdict)
+        if verdict.wrong:
+            result.errors.append(f"{verdict.wrong} wrong pages: {verdict.reason}")
+        return result
