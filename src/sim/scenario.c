@@ -172,6 +172,27 @@ read_group(MigdScenario *scenario, GKeyFile *file, const char *group, GError **e
     return names != NULL;
 }
 
+/* What is well written but describes no migration. */
+static gboolean
+check_whole(const MigdScenario *scenario, GError **error)
+{
+    const struct {
+        const char *what;
+        double value;
+    } rows[] = {{"[scenario] time-limit=", scenario->time_limit_s},
+                {"[guest] memory=", scenario->initial[MIGD_SCN_MEMORY]},
+                {"[link] bandwidth=", scenario->initial[MIGD_SCN_BANDWIDTH]}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (rows[i].value > 0)
+            continue;
+        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, "%s: must be more than 0",
+                    rows[i].what);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 MigdScenario *
 migd_scenario_parse(const char *text, gsize length, GError **error)
 {
@@ -192,6 +213,8 @@ migd_scenario_parse(const char *text, gsize length, GError **error)
     for (guint i = 0; groups[i] != NULL; i++)
         if (!read_group(scenario, file, groups[i], error))
             return NULL;
+    if (!check_whole(scenario, error))
+        return NULL;
     /* A rate without a working set dirties the whole memory. */
     if (scenario->initial[MIGD_SCN_WORKING_SET] == 0)
         scenario->initial[MIGD_SCN_WORKING_SET] = scenario->initial[MIGD_SCN_MEMORY];

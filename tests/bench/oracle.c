@@ -40,19 +40,14 @@ migd_scenario_deadline_s(const MigdScenario *scenario, const MigdProfile *profil
 guint
 migd_run_broke(const MigdRun *run, const MigdScenario *scenario, const MigdProfile *profile)
 {
-    static const struct {
-        MigdRunResult result;
-        MigdAction action;
-    } ends[] = {{MIGD_RUN_POSTCOPY, MIGD_ACTION_POSTCOPY},
-                {MIGD_RUN_PAUSED, MIGD_ACTION_PAUSE},
-                {MIGD_RUN_ABORTED, MIGD_ACTION_ABORT}};
     double cap_s = (double)profile->max_downtime_us / G_USEC_PER_SEC;
     guint broke = 0;
 
-    for (guint i = 0; i < G_N_ELEMENTS(ends); i++)
-        if (run->result == ends[i].result && !migd_profile_allows(profile, ends[i].action))
-            broke |= MIGD_BROKE_ALLOW;
-    if (migd_run_arrived(run) && run->result != MIGD_RUN_PAUSED && run->downtime_s > cap_s + 1e-4)
+    if ((run->result == MIGD_RUN_POSTCOPY && !migd_profile_allows(profile, MIGD_ACTION_POSTCOPY)) ||
+        (run->result == MIGD_RUN_ABORTED && !migd_profile_allows(profile, MIGD_ACTION_ABORT)))
+        broke |= MIGD_BROKE_ALLOW;
+    if (migd_run_arrived(run) && run->downtime_s > cap_s + 1e-4 &&
+        !(run->result == MIGD_RUN_PAUSED && migd_profile_allows(profile, MIGD_ACTION_PAUSE)))
         broke |= MIGD_BROKE_PAUSE;
     if (run->most_throttle_pct > MAX(profile->max_throttle_pct, 1))
         broke |= MIGD_BROKE_THROTTLE;
@@ -413,6 +408,32 @@ search_all(Search *search, const GPtrArray *seeds)
     refine_family(search);
 }
 
+/* A search leaves things behind that change nothing: out with them, so that people can read the
+ * plan. */
+static void
+simplify(Search *search)
+{
+    MigdFixedPlan *best = &search->best.plan;
+
+    for (guint i = best->n_steps; i-- > 0;) {
+        MigdFixedPlan shorter = *best, plainer = *best;
+
+        plainer.steps[i].level_pct = i > 0 ? best->steps[i - 1].level_pct : 1;
+        plainer.steps[i].trigger_pct = i > 0 ? best->steps[i - 1].trigger_pct : 1;
+        if (price(search, &plainer, search->best.cost) <= search->best.cost)
+            *best = plainer;
+        memmove(&shorter.steps[i], &shorter.steps[i + 1],
+                (shorter.n_steps - i - 1) * sizeof *shorter.steps);
+        shorter.n_steps--;
+        if (i > 0 && price(search, &shorter, search->best.cost) <= search->best.cost)
+            *best = shorter;
+    }
+    MigdFixedPlan without = *best;
+    without.postcopy_us = MIGD_PLAN_NOT;
+    if (price(search, &without, search->best.cost) <= search->best.cost)
+        *best = without;
+}
+
 MigdOracle
 migd_oracle(const MigdScenario *scenario, const MigdProfile *profile, const GPtrArray *seeds)
 {
@@ -436,6 +457,7 @@ migd_oracle(const MigdScenario *scenario, const MigdProfile *profile, const GPtr
         search.pause_over_cap = TRUE;
         search_all(&search, seeds);
     }
+    simplify(&search);
     g_array_unref(search.family);
     oracle.plan = search.best.plan;
     oracle.run = migd_fixed_plan_run(&oracle.plan, scenario, profile, HUGE_VAL, NULL);
