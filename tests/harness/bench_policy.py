@@ -37,6 +37,7 @@ class Run:
     lost_s: float
     cost: float
     broke: tuple
+    limit_s: float
     judged: float  # the cost, and the time limit on top when a limit of the profile was broken
     throttle_pct: int
     plan: str
@@ -48,14 +49,15 @@ class Run:
 
 def read_run(line: dict, seeds: bool) -> Run:
     name = f"{line['name']} #{line['seed']}" if seeds else line["name"]
+    limit, broke = line["time_limit_s"], tuple(line["broke"])
     return Run(name, line["engine"], line["result"], line["total_ms"] / 1000, line["downtime_ms"] / 1000,
-               line["guest_lost_seconds"], line["cost"], tuple(line["broke"]),
-               line["cost"] + (line["time_limit_s"] if line["broke"] else 0), line["max_throttle"],
-               line.get("plan", ""))
+               line["guest_lost_seconds"], line["cost"], broke, limit, line["cost"] + (limit if broke else 0),
+               line["max_throttle"], line.get("plan", ""))
 
 
 def run_program(arguments: list[str]) -> list[dict]:
-    done = subprocess.run([paths.program("tests/bench/bench-policy"), *arguments], capture_output=True, text=True, check=False)
+    command = [paths.program("tests/bench/bench-policy"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(done.stderr.strip())
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -92,11 +94,12 @@ class Results:
     def summary(self, engine: str) -> dict:
         ratios = {s: self.ratio(s, engine) for s in self.scenarios}
         runs = [self.by[s, engine] for s in self.scenarios]
+        judged = [self.by[s, engine].judged / self.by[s, ORACLE].cost for s in self.scenarios]
         worst = max(ratios, key=ratios.get)
         return {"engine": engine, "mean_ratio": geometric_mean(list(ratios.values())), "worst_ratio": ratios[worst],
-                "worst_scenario": worst, "mean_judged": geometric_mean(
-                    [self.by[s, engine].judged / self.by[s, ORACLE].cost for s in self.scenarios]), "arrived": sum(r.arrived for r in runs), "runs": len(runs),
-                "time_s": geometric_mean([max(r.total_s, 0.01) for r in runs]),
+                "worst_scenario": worst, "mean_judged": geometric_mean(judged),
+                "arrived": sum(r.arrived for r in runs), "over": sum(bool(r.broke) for r in runs), "runs": len(runs),
+                "time_s": geometric_mean([r.total_s if r.arrived else r.limit_s for r in runs]),
                 "lost_s": geometric_mean([max(r.lost_s, 0.01) for r in runs]),
                 "broke": {what: sum(what in r.broke for r in runs) for what in
                           ("pause", "deadline", "throttle", "allow")}}
@@ -138,15 +141,15 @@ def flags(results: Results, scenario: str) -> list[str]:
 
 def print_scenarios(results: Results):
     width = max(len(s) for s in results.scenarios)
-    print(f"{'scenario':{width}} {'oracle':>8} {'ours':>8} {'ratio':>6} {'result':9} {'time':>9} {'pause':>7} {'lost':>8}"
-          f"  {'best peer within limits':26} {'J':>8}")
+    print(f"{'scenario':{width}} {'oracle':>8} {'ours':>8} {'ratio':>6} {'result':9} {'time':>9} {'pause':>7} "
+          f"{'lost':>8}  {'best peer within limits':26} {'J':>8}")
     for scenario in results.scenarios:
         ours, best = results.by[scenario, OURS], results.best_peer(scenario, True)
+        mark = f"  <- {'; '.join(notes)}" if (notes := flags(results, scenario)) else ""
         peer = f"{best.engine:26} {best.cost:8.1f}" if best is not None else f"{'none':26} {'':8}"
-        notes = flags(results, scenario)
         print(f"{scenario:{width}} {results.by[scenario, ORACLE].cost:8.1f} {ours.cost:8.1f} "
-              f"{results.ratio(scenario, OURS):6.2f} {ours.result:9} {ours.total_s:7.1f} s {ours.pause_s * 1000:4.0f} ms "
-              f"{ours.lost_s:6.2f} s  {peer}" + (f"  <- {'; '.join(notes)}" if notes else ""))
+              f"{results.ratio(scenario, OURS):6.2f} {ours.result:9} {ours.total_s:7.1f} s "
+              f"{ours.pause_s * 1000:4.0f} ms {ours.lost_s:6.2f} s  {peer}{mark}")
 
 
 def print_summary(results: Results, summaries: list[dict]):
@@ -157,8 +160,8 @@ def print_summary(results: Results, summaries: list[dict]):
     for row in sorted(summaries, key=lambda s: s["mean_judged"]):
         broke = row["broke"]
         print(f"{row['engine']:26} {row['mean_ratio']:12.3f} {row['mean_judged']:13.3f} "
-              f"{row['worst_ratio']:8.2f} {row['arrived']:3d}/{row['runs']:<3d} {broke['pause']:8d} {broke['deadline']:8d} "
-              f"{broke['throttle']:8d} {broke['allow']:5d}  {row['worst_scenario']}")
+              f"{row['worst_ratio']:8.2f} {row['arrived']:3d}/{row['runs']:<3d} {broke['pause']:8d} "
+              f"{broke['deadline']:8d} {broke['throttle']:8d} {broke['allow']:5d}  {row['worst_scenario']}")
     if ours is None or len(summaries) < 2:
         return
     peer = min((s for s in summaries if s["engine"] != OURS), key=lambda s: s["mean_judged"])
