@@ -26,10 +26,14 @@
 /* Passes of evidence before a migration is called hopeless, and the part of the deadline that must
  * have gone. */
 #define HOPELESS_PASSES 5
-#define HOPELESS_DEADLINE_PART 0.25
+#define HOPELESS_DEADLINE_PART (1 / 3.0)
 
 /* Hidden bytes are sent at the rate of the moment of the pause, which may be less than today's. */
 #define HIDDEN_MARGIN 1.25
+
+/* A guest that has made no progress for this many passes does not converge, whatever the forecast.
+ */
+#define STALLED_PASSES 8
 
 /* Passes under a throttle without progress before it is given up. */
 #define USELESS_PASSES 2
@@ -42,6 +46,26 @@
 #define PROGRESS 0.8
 
 typedef gboolean (*Rule)(const MigdView *view, MigdDecision *decision);
+
+/* None of the newest `n` passes left clearly less than the one before them. */
+static gboolean
+without_progress(const MigdTrack *track, guint n)
+{
+    if (track->phase_passes < n || track->n_passes < n)
+        return FALSE;
+    const MigdPass *passes = &track->passes[track->n_passes - n];
+    for (guint i = 1; i < n; i++)
+        if ((double)passes[i].remaining_bytes < PROGRESS * (double)passes[0].remaining_bytes)
+            return FALSE;
+    return TRUE;
+}
+
+/* An unsteady guest needs more passes until the same is known of it. */
+static guint
+enough(const MigdTrack *track, guint passes)
+{
+    return (guint)(passes * MAX(track->unsteady / MIGD_STEADY, 1) + 0.5);
+}
 
 static gboolean
 say(MigdDecision *decision, MigdAction action, guint64 argument, MigdReason reason)
@@ -258,33 +282,13 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
     }
 }
 
-/* None of the newest `n` passes left clearly less than the one before them. */
-static gboolean
-without_progress(const MigdTrack *track, guint n)
-{
-    if (track->phase_passes < n || track->n_passes < n)
-        return FALSE;
-    const MigdPass *passes = &track->passes[track->n_passes - n];
-    for (guint i = 1; i < n; i++)
-        if ((double)passes[i].remaining_bytes < PROGRESS * (double)passes[0].remaining_bytes)
-            return FALSE;
-    return TRUE;
-}
-
-/* An unsteady guest needs more passes until the same is known of it. */
-static guint
-enough(const MigdTrack *track, guint passes)
-{
-    return (guint)(passes * MAX(track->unsteady / MIGD_STEADY, 1) + 0.5);
-}
-
 static gboolean
 rule_useless_throttle(const MigdView *view, MigdDecision *decision)
 {
     guint passes = enough(view->track, USELESS_PASSES);
 
     if (view->state.throttle < 0.05 || view->track->syncs_since_reached < passes ||
-        !migd_view_may(view, MIGD_ACTION_RELEASE) || view->within.ends > MIGD_HOPE ||
+        !migd_view_may(view, MIGD_ACTION_RELEASE) || view->ends > MIGD_HOPE ||
         !without_progress(view->track, passes))
         return FALSE;
     decision->trigger_pct = 1;
@@ -308,7 +312,7 @@ late_enough(const MigdView *view)
 static gboolean
 rule_hopeless(const MigdView *view, MigdDecision *decision)
 {
-    if (view->within.ends > 1 - MIGD_SURE || !late_enough(view) ||
+    if (view->ends > 1 - MIGD_SURE || !late_enough(view) ||
         !without_progress(view->track, enough(view->track, HOPELESS_PASSES)))
         return FALSE;
     return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_HOPELESS_ABORT);
@@ -368,9 +372,9 @@ judge(const MigdView *view)
         return MIGD_VERDICT_NETWORK_BOUND;
     if (track->model.n == 0)
         return MIGD_VERDICT_UNKNOWN;
-    if (view->within.ends >= MIGD_SURE)
+    if (view->ends >= MIGD_SURE)
         return MIGD_VERDICT_CONVERGING;
-    if (view->within.ends > 0.5)
+    if (view->ends > 0.5)
         return MIGD_VERDICT_UNKNOWN;
     return view->within.grows ? MIGD_VERDICT_DIVERGING : MIGD_VERDICT_PLATEAU;
 }
@@ -445,6 +449,7 @@ look(const MigdTrack *track)
     wait.limit_s = view.cap_s;
     if (view.cap_s > view.state.limit_s && migd_view_may(&view, MIGD_ACTION_SET_DOWNTIME))
         migd_forecast(&track->model, &view.state, &wait, &view.within);
+    view.ends = without_progress(track, enough(track, STALLED_PASSES)) ? 0 : view.within.ends;
     return view;
 }
 

@@ -24,8 +24,8 @@ static const struct {
     double spread; /* of the working set over the largest pass */
     double depth;  /* of the rate over the highest seen; 0 = fitted */
     double prior;
-} curves[] = {{1.02, 0, 1},     {1.1, 0, 1},     {1.3, 0, 1},      {1.8, 0, 1},     {4, 0, 1},
-              {HUGE_VAL, 0, 1}, {1.001, 8, 0.3}, {1.001, 20, 0.2}, {1.001, 60, 0.1}};
+} curves[] = {{1.02, 0, 1},     {1.1, 0, 1},   {1.3, 0, 1},    {1.8, 0, 1},   {4, 0, 1},
+              {HUGE_VAL, 0, 1}, {1.001, 8, 1}, {1.001, 20, 1}, {1.001, 60, 1}};
 
 /* Throttle responses tried: 1 = as QEMU intends; guests that only write now and then respond less.
  * The prior keeps to 1 until throttled passes say otherwise. */

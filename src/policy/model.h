@@ -36,7 +36,7 @@ typedef struct {
 
 /* How unsteady a guest is: the log-ratio by which a pass usually differs from what the passes
  * before it foretold. A curve reproduces even a steady guest no better than this. */
-#define MIGD_STEADY 0.12
+#define MIGD_STEADY 0.08
 
 /* Fits `n` points (newest last) of a guest that is so `unsteady`. `total_bytes` bounds W. */
 void migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes,

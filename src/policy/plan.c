@@ -14,8 +14,8 @@
 static const guint8 levels[] = {10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 99};
 
 /* An armed level engages when a pass dirties more than this part of what it sent: at a plateau the
- * two are equal, and a guest at this ratio would need ten times its first pass. */
-#define NO_PROGRESS_PCT 90
+ * two are nearly equal, and a guest at the last of them would need ten times its first pass. */
+static const guint8 triggers[] = {90, 80, 70, 60};
 
 /* A plan must promise this much more than waiting before a guest is made to pay for it, when
  * waiting may well end it; and before a throttle is moved. */
@@ -32,7 +32,7 @@ static const guint8 levels[] = {10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 
 
 /* Post-copy cannot be taken back, and a lost link kills the guest: it must be this much cheaper
  * than a throttle. */
-#define POSTCOPY_REGRET 2.0
+#define POSTCOPY_REGRET 1.25
 
 /* Guest work lost for each second of pulling what is left (DESIGN section 8). */
 #define POSTCOPY_LOSS 0.5
@@ -110,7 +110,7 @@ migd_plan_downtime(const MigdView *view, MigdDecision *decision)
     MigdPlan plan = migd_plan_wait(&view->state);
     MigdForecast best = view->wait;
 
-    if (limit_s + MIGD_LIMIT_SLACK_S >= view->cap_s || view->within.ends < MIGD_SURE ||
+    if (limit_s + MIGD_LIMIT_SLACK_S >= view->cap_s || view->ends < MIGD_SURE ||
         !migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
         return 0;
     if (view->wait.ends < MIGD_SURE) {
@@ -167,6 +167,7 @@ try_throttle(const MigdView *view, guint32 level_pct, guint32 trigger_pct)
 
 typedef struct {
     MigdForecast forecast;
+    gboolean forced;   /* worth a try whatever it costs */
     double cost;       /* J, when what turns out not to end is followed by what does */
     guint32 level_pct; /* 0: none may be set */
     guint32 trigger_pct;
@@ -225,12 +226,31 @@ mended_cost(const MigdView *view, const MigdForecast *forecast, const Search *se
 static Candidate
 strongest(const MigdView *view, const Search *search)
 {
-    const Candidate *last = &search->tried[search->n - 1];
+    Candidate last = search->tried[search->n - 1];
+
+    last.forced = last.level_pct > view->track->last.throttle_pct;
+    return last;
+}
+
+/* `level_pct` so that QEMU itself engages it, at the trigger that tells the guests that end by
+ * themselves best from those that do not. */
+static Candidate
+armed(const MigdView *view, const Search *search, guint32 level_pct)
+{
+    double pass_s = view->state.remaining_bytes / view->state.bandwidth_bps;
     Candidate best = {0};
 
-    if (last->level_pct > view->track->last.throttle_pct)
-        best = *last;
-    best.cost = 0;
+    for (guint i = 0; i < G_N_ELEMENTS(triggers); i++) {
+        Candidate candidate = {
+            .forecast = try_throttle(view, level_pct, triggers[i]),
+            .level_pct = level_pct,
+            .trigger_pct = triggers[i],
+        };
+
+        candidate.cost = mended_cost(view, &candidate.forecast, search, pass_s);
+        if (best.level_pct == 0 || candidate.cost < best.cost)
+            best = candidate;
+    }
     return best;
 }
 
@@ -253,13 +273,9 @@ cheapest_throttle(const MigdView *view, Search *search)
     }
     if (best.level_pct != 0 && best.forecast.ends <= MIGD_HOPE)
         return strongest(view, search);
-    if (best.level_pct == 0 || view->within.ends <= MIGD_HOPE || view->track->last.throttle_pct > 1)
+    if (best.level_pct == 0 || view->ends <= MIGD_HOPE || view->track->last.throttle_pct > 1)
         return best;
-    Candidate armed = best;
-    armed.trigger_pct = NO_PROGRESS_PCT;
-    armed.forecast = try_throttle(view, armed.level_pct, armed.trigger_pct);
-    armed.cost = mended_cost(view, &armed.forecast, search, pass_s);
-    return armed;
+    return armed(view, search, best.level_pct);
 }
 
 static gboolean
@@ -270,8 +286,8 @@ postcopy_is_best(const MigdView *view, double other_cost, MigdForecast *ret_fore
     guint64 time_us = migd_from_double(pull_s * 1e6);
     guint64 bytes = migd_from_double(view->state.remaining_bytes);
 
-    if (!migd_view_may(view, MIGD_ACTION_POSTCOPY) || view->within.ends > MIGD_HOPE ||
-        view->track->phase_passes < POSTCOPY_PASSES || cost * POSTCOPY_REGRET > other_cost)
+    if (!migd_view_may(view, MIGD_ACTION_POSTCOPY) || view->ends > MIGD_HOPE ||
+        view->track->n_passes < POSTCOPY_PASSES || cost * POSTCOPY_REGRET > other_cost)
         return FALSE;
     *ret_forecast = (MigdForecast){
         .ends = 1,
@@ -317,12 +333,12 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
     Candidate throttle = cheapest_throttle(view, &search);
     double pass_s = view->state.remaining_bytes / view->state.bandwidth_bps;
     /* Where nothing ends by itself, another pass tells nothing that would make up for it. */
-    double wait_cost = view->within.ends <= MIGD_HOPE
-                           ? view->within.cost
-                           : mended_cost(view, &view->within, &search, pass_s);
+    double wait_cost = view->ends <= MIGD_HOPE ? view->within.cost
+                                               : mended_cost(view, &view->within, &search, pass_s);
     double margin = view->track->last.throttle_pct > 1 ? WORTH : 1;
-    gboolean worth = throttle.level_pct != 0 && throttle.cost < margin * wait_cost;
-    double cost = worth ? throttle.cost : wait_cost;
+    gboolean worth =
+        throttle.level_pct != 0 && (throttle.forced || throttle.cost < margin * wait_cost);
+    double cost = worth && !throttle.forced ? throttle.cost : wait_cost;
     MigdForecast other;
 
     if (postcopy_is_best(view, cost, &other)) {

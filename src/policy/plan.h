@@ -26,7 +26,9 @@ typedef struct {
     MigdState state;     /* at the newest sync; all 0 before the first */
     MigdForecast wait;   /* of doing nothing; all 0 before the first sync */
     MigdForecast within; /* of doing nothing but raising the pause to its cap */
-    double cap_s;        /* downtime-limit that keeps the pause within the profile's; may be <= 0 */
+    double ends;  /* `within.ends`, or 0 when there was no progress for so long that it cannot be
+                     true */
+    double cap_s; /* downtime-limit that keeps the pause within the profile's; may be <= 0 */
     double to_deadline_s; /* HUGE_VAL: none */
     gboolean forced;      /* an irreversible step was taken: no second thoughts */
 } MigdView;

@@ -65,6 +65,7 @@ struct MigdTrack {
     guint32 level_pct;         /* throttle asked for last */
     gboolean throttle_set;     /* a throttle level was decided (or released) since the start */
     guint32 useless_pct;   /* throttle that was given up because it did not help: not tried again */
+    guint n_useless;       /* times that this was done */
     guint64 useless_bytes; /* what was left when it was given up */
     guint32 refused;       /* actions (bits) that the hypervisor has refused */
 };

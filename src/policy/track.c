@@ -13,7 +13,7 @@
 
 /* A migration of ours starts with this part of the pause that it may take, but not with less than
  * what QEMU's own bookkeeping takes. */
-#define START_PART 6
+#define START_PART 12
 #define START_MIN_US 5000
 
 /* QEMU judges the dirty rate at syncs at least this far apart. */
@@ -30,6 +30,9 @@
 
 /* A throttle whose release leaves this much more to send had helped. */
 #define HELPED 1.3
+
+/* A throttle that was given up this often is not tried again. */
+#define MAX_USELESS 2
 
 /* A passing phase shows in one pass; a point of fewer bytes than this is the noise of an idle
  * guest. */
@@ -151,7 +154,8 @@ refit(MigdTrack *track)
     if (n >= 2 && points[n - 1].dirty_bytes > NOISE_BYTES &&
         migd_model_contradicts(&track->model, points, n, track->unsteady)) {
         track->phase_passes = 1;
-        track->useless_pct = 0;
+        if (track->n_useless < MAX_USELESS)
+            track->useless_pct = 0;
         migd_model_fit(&track->model, &points[n - 1], 1, total_bytes, track->unsteady);
     }
 }
@@ -160,7 +164,7 @@ refit(MigdTrack *track)
 static void
 reconsider(MigdTrack *track, const MigdPass *pass)
 {
-    if (track->useless_pct != 0 && pass->throttle_pct <= 1 &&
+    if (track->useless_pct != 0 && track->n_useless < MAX_USELESS && pass->throttle_pct <= 1 &&
         (double)pass->remaining_bytes > HELPED * (double)track->useless_bytes)
         track->useless_pct = 0;
 }
@@ -292,6 +296,7 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
     if (decision->reason == MIGD_REASON_THROTTLE_USELESS) {
         track->useless_pct = MAX(track->useless_pct, track->last.throttle_pct);
         track->useless_bytes = track->sync.remaining_bytes;
+        track->n_useless++;
     }
     if (decision->action == MIGD_ACTION_ARM || decision->action == MIGD_ACTION_THROTTLE ||
         decision->action == MIGD_ACTION_RELEASE) {
