@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of what came when.
+ * The table of what came when. It only tells: what is done without is for the callers.
  */
 #include "virt/version.h"
 

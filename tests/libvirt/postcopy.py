@@ -2,6 +2,9 @@
 """Post-copy needs the initiator's leave: with it migrationd switches when its forecast says so; without it it says why
 it cannot."""
 
+import time
+
+from harness.bus import CtlError
 from harness.case import check, needs_kvm, run, same
 from harness.site import PLATEAU, Site, check_arrival, trace, wait_decision, wait_knobs
 
@@ -52,4 +55,35 @@ def without_leave_it_says_that_it_cannot():
         wait_knobs(domain, reference)
 
 
-run(with_leave_it_switches_by_forecast, without_leave_it_says_that_it_cannot)
+def daemon_killed_in_postcopy():
+    """The next one takes it up, leaves it alone, and sees it arrive."""
+    needs_kvm(WHY)
+    with Site() as site:
+        bus = site.start_daemon()
+        domain = site.start("vm", PLATEAU)
+        bus.wait_domain("vm")
+        process = domain.migrate("--postcopy", "--postcopy-bandwidth", "4")
+        migration = bus.wait_migration("vm", 30)
+        end = time.monotonic() + 60
+        while (state := bus.status(migration)["State"]) != "postcopy":
+            check(time.monotonic() < end and state != "finished", f"{state}, not in post-copy")
+            time.sleep(0.05)
+        actions = len(trace(bus, migration, "action"))
+        bus.kill_daemon()
+        site.start_daemon()
+        same(bus.wait_migration("vm", 15), migration, "the migration that was adopted")
+        same(bus.status(migration)["State"], "postcopy", "state that the next daemon shows")
+        try:
+            bus.text("cancel", migration)
+            raise AssertionError("cancelled in post-copy")
+        except CtlError as e:
+            check("only there it can go on" in str(e), str(e))
+        output, _ = process.communicate(timeout=120)
+        same(process.returncode, 0, f"exit status of virsh ({output.strip()})")
+        same(bus.wait_finished(migration, 30)["Result"], "succeeded", "result")
+        same(len(trace(bus, migration, "action")), actions, "actions")
+        # What is silence on the console is the guest waiting for its pages over a slow link.
+        check_arrival(domain, 10_000)
+
+
+run(with_leave_it_switches_by_forecast, without_leave_it_says_that_it_cannot, daemon_killed_in_postcopy)

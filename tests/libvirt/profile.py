@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A profile that is given to a domain persistently travels with it; libvirt keeps none for the next start of a domain that
-has none."""
+"""A profile that is given to a domain persistently travels with it; a domain that has no next start has none for that
+either."""
 
 from harness.bus import CtlError
 from harness.case import check, run, same
