@@ -51,9 +51,13 @@ def policy_rows(root: Path) -> tuple[set[Method], list[str]]:
 
 
 def check_polkit(root: Path, wanted: set[str]) -> list[Violation]:
-    actions = {action.get("id"): action.find("defaults") for action in ET.parse(root / POLKIT).getroot().iter("action")}
+    found = list(ET.parse(root / POLKIT).getroot().iter("action"))
+    actions = {action.get("id"): action.find("defaults") for action in found}
     violations = [Violation(POLKIT, 1, f"no action {name}") for name in sorted(wanted - set(actions))]
     violations += [Violation(POLKIT, 1, f"{name} is the action of no method") for name in sorted(set(actions) - wanted)]
+    # polkit answers nobody else's questions about an action.
+    violations += [Violation(POLKIT, 1, f"{action.get('id')} is not owned by unix-user:migrationd") for action in found
+                   if action.findtext("annotate[@key='org.freedesktop.policykit.owner']") != "unix-user:migrationd"]
     for name, defaults in actions.items():
         words = ["none given"] if defaults is None else [rule.text or "" for rule in defaults]
         if name != OURS + "inspect" and any(not word.startswith(("auth_admin", "no")) or "_self" in word
@@ -93,8 +97,9 @@ def rule(name: str = "") -> str:
     return f'<allow send_destination="org.migrationd1" send_interface="org.migrationd1.Manager" {member}/>'
 
 
-def action(name: str, default: str) -> str:
-    return f'<action id="{OURS}{name}"><defaults><allow_any>{default}</allow_any></defaults></action>'
+def action(name: str, default: str, owner: str = "migrationd") -> str:
+    return (f'<action id="{OURS}{name}"><defaults><allow_any>{default}</allow_any></defaults>'
+            f'<annotate key="org.freedesktop.policykit.owner">unix-user:{owner}</annotate></action>')
 
 
 LIST = '{MIGD_IFACE_MANAGER, "ListDomains", MIGD_ACTION_ID_INSPECT},\n'
@@ -119,6 +124,9 @@ CASES = [
          [f"{POLKIT}:1: no action org.migrationd1.configure"]),
     Case("an action of nothing", tree(LIST, rule("ListDomains"), "ListDomains"),
          [f"{POLKIT}:1: configure is the action of no method"]),
+    Case("an action of somebody else", tree(LIST, rule("ListDomains"), "ListDomains",
+                                            actions=action("inspect", "yes", "root")),
+         [f"{POLKIT}:1: inspect is not owned by"]),
     Case("an action that is given away", tree(LIST + RELOAD, BOTH, "ListDomains", "Reload",
                                               actions=INSPECT + action("configure", "auth_self_keep")),
          [f"{POLKIT}:1: configure is given away: auth_self_keep"]),
