@@ -53,7 +53,7 @@ append_schedule(GString *text, GRand *rand, const char *key, double usual, doubl
                                MAX(usual * between(rand, 1 / spread, spread), 1));
 }
 
-/* `costs`: with a part of the pause that no engine can see before the end. */
+/* `costs`: with a part of the pause that cannot be seen, but has been learned. */
 static char *
 random_scenario(GRand *rand, double noise, gboolean costs)
 {
@@ -227,12 +227,15 @@ set_keys(MigdProfile *profile, const char *path)
     }
 }
 
-static const char *const names[] = {"default", "low-downtime", "gentle", "must-finish"};
+#define N_PROFILES 4
+#define PROFILES_EACH 2 /* that each scenario is run under, in turn */
+
+static const char *const names[N_PROFILES] = {"default", "low-downtime", "gentle", "must-finish"};
 
 static void
 read_profiles(MigdProfile *profiles)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    for (guint i = 0; i < N_PROFILES; i++) {
         g_autofree char *file = g_strconcat(names[i], ".conf", NULL);
         g_autofree char *path = g_build_filename(g_test_get_dir(G_TEST_DIST), "..", "..", "conf",
                                                  "profiles.d", file, NULL);
@@ -299,20 +302,20 @@ run_all(guint n, gboolean costs)
 {
     guint32 seed = (guint32)setting("MIGD_SEED", DEFAULT_SEED);
     g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
-    MigdProfile profiles[G_N_ELEMENTS(names)];
+    MigdProfile profiles[N_PROFILES];
 
-    g_test_message("seed %u, %u scenarios under %u profiles", seed, n, (guint)G_N_ELEMENTS(names));
+    g_test_message("seed %u, %u scenarios, each under %u profiles", seed, n, PROFILES_EACH);
     read_profiles(profiles);
     n_broken = 0;
     memset(results, 0, sizeof results);
     for (guint i = 0; i < n; i++) {
         g_autoptr(GError) error = NULL;
-        g_autofree char *text = random_scenario(rand, i % 2 == 0 ? 0 : 0.2, costs);
+        g_autofree char *text = random_scenario(rand, i / N_PROFILES % 2 == 0 ? 0 : 0.2, costs);
         g_autoptr(MigdScenario) scenario = migd_scenario_parse(text, strlen(text), &error);
 
         g_assert_no_error(error);
-        for (guint k = 0; k < G_N_ELEMENTS(names); k++) {
-            MigdProfile profile = profiles[k];
+        for (guint k = 0; k < PROFILES_EACH; k++) {
+            MigdProfile profile = profiles[(i + k) % N_PROFILES];
 
             set_deadline(&profile, rand, scenario);
             run_one(text, scenario, &profile, i);
@@ -331,10 +334,17 @@ test_limits(void)
     run_all((guint)setting("MIGD_SCENARIOS", DEFAULT_SCENARIOS), /* costs= */ FALSE);
 }
 
+static void
+test_costs(void)
+{
+    run_all((guint)setting("MIGD_SCENARIOS", DEFAULT_SCENARIOS) / 10, /* costs= */ TRUE);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/random-scenarios/limits", test_limits);
+    g_test_add_func("/random-scenarios/costs", test_costs);
     return g_test_run();
 }
