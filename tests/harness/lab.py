@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The KVM laboratory: a stock Linux under QEMU's TCG with an emulated SVM, in which real KVM runs our own small guests.
+Everything that it needs is kept in the build tree. Nothing on this machine is changed and /dev/kvm is not needed."""
+
+import gzip
+import io
+import json
+import lzma
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import paths
+from .pair import QEMU
+from .process import spawn
+
+CPU = "EPYC,+svm,+npt"
+MODULES = ("kvm", "kvm-amd")
+BEGIN, END = "== lab begins", "== lab ends"
+INIT = """#!/bin/sh
+/bin/busybox mkdir -p /proc /sys /dev
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs dev /dev
+while read -r module; do
+    /bin/busybox insmod "/modules/$module" || echo "lab: $module is not loaded"
+done </modules/order
+echo "{begin}"
+/bin/sh /job
+echo "{end} $?"
+/bin/busybox poweroff -f
+"""
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+
+
+def directory() -> Path:
+    path = paths.build() / "tests/lab/cache"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+# ---- the kernel --------------------------------------------------------------------------------
+
+
+def kernel_package() -> str:
+    """The name of the package that Debian's newest cloud kernel is in."""
+    for line in run("apt-cache", "depends", "linux-image-cloud-amd64").splitlines():
+        word = line.split()
+        if word[:1] == ["Depends:"] and word[1].startswith("linux-image-"):
+            return word[1]
+    raise RuntimeError("linux-image-cloud-amd64 is not known here: are the package lists there (apt-get update)?")
+
+
+def kernel() -> Path:
+    """The unpacked kernel package; fetched once, never installed."""
+    name = kernel_package()
+    tree = directory() / name
+    if tree.exists():
+        return tree
+    fresh = directory() / f"{name}.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    done = subprocess.run(["apt-get", "download", name], cwd=fresh, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, check=False)
+    packages = list(fresh.glob("*.deb"))
+    if done.returncode or not packages:
+        raise RuntimeError(f"{name} cannot be fetched: {done.stderr.strip()}")
+    run("dpkg-deb", "-x", str(packages[0]), str(fresh))
+    packages[0].unlink()
+    fresh.rename(tree)
+    return tree
+
+
+def module_bytes(path: Path) -> bytes:
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
+
+
+def find_module(roots: list[Path], name: str) -> Path:
+    for root in roots:
+        for path in sorted(root.rglob("*.ko*")):
+            if path.name.split(".")[0].replace("_", "-") == name.replace("_", "-"):
+                return path
+    raise RuntimeError(f"no module {name} in {', '.join(map(str, roots))}")
+
+
+def depends(data: bytes) -> list[str]:
+    """What a module names in its .modinfo."""
+    start = data.find(b"\0depends=")
+    text = data[start + 9:data.index(b"\0", start + 9)].decode() if start >= 0 else ""
+    return [name for name in text.split(",") if name]
+
+
+def load_order(roots: list[Path], wanted: tuple[str, ...]) -> dict[str, bytes]:
+    """The modules with all that they depend on, in the order in which they can be loaded."""
+    order: dict[str, bytes] = {}
+
+    def add(name: str):
+        path = find_module(roots, name)
+        key = path.name.split(".")[0] + ".ko"
+        if key in order:
+            return
+        data = module_bytes(path)
+        for other in depends(data):
+            add(other)
+        order[key] = data
+
+    for name in wanted:
+        add(name)
+    return order
+
+
+# ---- the initramfs -----------------------------------------------------------------------------
+
+
+@dataclass
+class Initramfs:
+    """An archive in cpio's format "newc"."""
+    _out: io.BytesIO = field(default_factory=io.BytesIO)
+    _inode: int = 0
+
+    def _add(self, name: str, mode: int, data: bytes):
+        self._inode += 1
+        fields = [self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+        self._out.write(b"070701" + b"".join(b"%08x" % value for value in fields) + name.encode() + b"\0")
+        self._pad()
+        self._out.write(data)
+        self._pad()
+
+    def _pad(self):
+        self._out.write(b"\0" * (-self._out.tell() % 4))
+
+    def folder(self, name: str):
+        self._add(name, 0o040755, b"")
+
+    def file(self, name: str, data: bytes, mode: int = 0o755):
+        self._add(name, 0o100000 | mode, data)
+
+    def link(self, name: str, target: str):
+        self._add(name, 0o120777, target.encode())
+
+    def packed(self) -> bytes:
+        self._add("TRAILER!!!", 0, b"")
+        return gzip.compress(self._out.getvalue(), 1)
+
+
+def busybox() -> bytes:
+    for path in (Path("/bin/busybox"), Path("/usr/bin/busybox")):
+        if path.exists():
+            return path.read_bytes()
+    raise RuntimeError("busybox-static is not installed")
+
+
+def build_initramfs(tree: Path, job: str, modules: Path | None, programs: dict[str, Path]) -> bytes:
+    """`modules`: a folder whose modules go before those of the kernel package. `job`: a shell script."""
+    roots = [*([modules] if modules else []), *tree.glob("lib/modules/*"), *tree.glob("usr/lib/modules/*")]
+    order = load_order(roots, MODULES)
+    archive = Initramfs()
+    for name in ("bin", "modules"):
+        archive.folder(name)
+    archive.file("bin/busybox", busybox())
+    archive.link("bin/sh", "busybox")
+    for name, data in order.items():
+        archive.file(f"modules/{name}", data, 0o644)
+    archive.file("modules/order", "".join(f"{name}\n" for name in order).encode(), 0o644)
+    for name, path in programs.items():
+        archive.file(f"bin/{name}", path.read_bytes())
+    archive.file("job", job.encode())
+    archive.file("init", INIT.format(begin=BEGIN, end=END).encode())
+    return archive.packed()
+
+
+# ---- a run -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Lab:
+    """`memory_mib` of the machine in which KVM runs; `modules`: a folder with kernel modules of our own."""
+    memory_mib: int = 1024
+    cpus: int = 2
+    modules: Path | None = None
+    timeout: float = 300
+    log: str = ""  # what its console said
+
+    def run(self, job: str, programs: dict[str, Path]) -> list[str]:
+        """Boots, runs `job` and returns the lines that it printed. An exit status other than 0 is an error."""
+        tree = kernel()
+        image = next(iter(tree.glob("boot/vmlinuz-*")))
+        initramfs = directory() / f"initramfs-{os.getpid()}"
+        initramfs.write_bytes(build_initramfs(tree, job, self.modules, programs))
+        console = directory() / f"console-{os.getpid()}.log"
+        command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel",
+                   "tcg,thread=multi", "-cpu", CPU, "-smp", str(self.cpus), "-m", str(self.memory_mib),
+                   "-kernel", str(image), "-initrd", str(initramfs), "-no-reboot",
+                   "-append", "console=ttyS0 quiet panic=-1 transparent_hugepage=madvise mitigations=off",
+                   "-serial", f"file:{console}"]
+        process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            _, errors = process.communicate(timeout=self.timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            errors = f"not done in {self.timeout:.0f} s".encode()
+        finally:
+            self.log = console.read_text(errors="replace") if console.exists() else ""
+            for path in (initramfs, console):
+                path.unlink(missing_ok=True)
+        return self._lines(errors.decode(errors="replace").strip())
+
+    def _lines(self, errors: str) -> list[str]:
+        lines = [line.rstrip("\r") for line in self.log.splitlines()]
+        begin = next((i for i, line in enumerate(lines) if line.startswith(BEGIN)), None)
+        end = next((i for i, line in enumerate(lines) if line.startswith(END)), None)
+        if begin is None or end is None or lines[end] != f"{END} 0":
+            raise RuntimeError("the lab did not finish: " + "\n".join([errors, *lines[-25:]]))
+        return lines[begin + 1:end]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """y = base + slope * x by least squares; `r2` = the part of the variance that the line explains."""
+    base: float
+    slope: float
+    r2: float
+
+    def __str__(self):
+        return f"{self.slope:9.2f} us/MiB  base {self.base:9.0f} us  R2 {self.r2:5.3f}"
+
+
+def fit(points: list[tuple[float, float]]) -> Fit:
+    n = len(points)
+    x_mean, y_mean = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
+    xx = sum((x - x_mean) ** 2 for x, _ in points)
+    xy = sum((x - x_mean) * (y - y_mean) for x, y in points)
+    yy = sum((y - y_mean) ** 2 for _, y in points)
+    slope = xy / xx if xx else 0.0
+    return Fit(y_mean - slope * x_mean, slope, xy * xy / (xx * yy) if xx and yy else 1.0)
+
+
+def bench(arguments: list[str], host: bool = False, lab: Lab | None = None) -> list[dict]:
+    """The lines of dirtylog-bench: in the lab, or with `host` on this machine's own /dev/kvm."""
+    program = Path(paths.program("tests/lab/dirtylog-bench"))
+    if host:
+        lines = run(str(program), *arguments).splitlines()
+    else:
+        job = f"dirtylog-bench {' '.join(arguments)}\n"
+        lines = (lab or Lab()).run("export PATH=/bin\n" + job, {"dirtylog-bench": program})
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+TIMES = ("start", "first_get", "first_clear", "first_write", "get", "clear", "rewrite", "some_get", "some_clear",
+         "none_get", "stop")
+
+
+def table(rows: list[dict]) -> str:
+    """A block for each mode and backing: a line a size, in ms, and the slopes."""
+    out = []
+    for key in dict.fromkeys((row["mode"], row["backing"]) for row in rows):
+        block = [row for row in rows if (row["mode"], row["backing"]) == key and row["available"]]
+        out.append(f"\n{key[0]}, {key[1]} pages")
+        if not block:
+            out.append("  not to be had here")
+            continue
+        out.append("   MiB " + "".join(f"{name:>12}" for name in ("plain_write", *TIMES)) + "   (ms)")
+        for row in block:
+            values = "".join(f"{row[name + '_us'] / 1000:12.3f}" for name in ("plain_write", *TIMES))
+            out.append(f"{row['mib']:6} {values}   missing {row['missing']}, extra {row['extra']}, "
+                       f"stale {row['stale']}")
+        if len(block) > 1:
+            for name in ("start", "get", "clear"):
+                out.append(f"  {name:12} {fit([(row['mib'], row[name + '_us']) for row in block])}")
+    return "\n".join(out)
+
+
+def main(arguments: list[str]):
+    """scripts/lab."""
+    import argparse  # noqa: PLC0415 (only here)
+    parser = argparse.ArgumentParser(prog="scripts/lab", description=__doc__)
+    parser.add_argument("--host", action="store_true", help="on this machine's own /dev/kvm instead")
+    parser.add_argument("--sizes", default="64,128,256,512,1024", help="MiB of the guest (%(default)s)")
+    parser.add_argument("--modes", default="", help="of dirtylog-bench; default: all")
+    parser.add_argument("--backings", default="4k,2m", help="%(default)s")
+    parser.add_argument("--vcpus", type=int, default=2, help="of the guest (%(default)s)")
+    parser.add_argument("--cycles", type=int, default=3, help="whose medians are shown (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=4, help="of correctness (%(default)s)")
+    parser.add_argument("--modules", type=Path, help="a folder whose kernel modules replace those of Debian's kernel")
+    parser.add_argument("--timeout", type=float, default=1200, help="s (%(default)s)")
+    parser.add_argument("--json", type=Path, help="keep the rows in this file")
+    options = parser.parse_args(arguments)
+    flags = [f"--{name}={getattr(options, name)}" for name in ("sizes", "backings", "vcpus", "cycles", "rounds")]
+    flags += [f"--modes={options.modes}"] if options.modes else []
+    memory = max(int(size) for size in options.sizes.split(",")) + 512
+    begin = time.monotonic()
+    rows = bench(flags, options.host, Lab(memory_mib=memory, modules=options.modules, timeout=options.timeout))
+    if options.json:
+        options.json.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print(table(rows))
+    where = "this machine's /dev/kvm" if options.host else f"KVM on an emulated {CPU}"
+    print(f"\n{where}, {options.vcpus} vCPUs, medians of {options.cycles}, {time.monotonic() - begin:.0f} s")
+
+
+if __name__ == "__main__":
+    import sys
+    main(sys.argv[1:])
