@@ -493,6 +493,12 @@ open_trace(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters
 
     if (watch == NULL)
         return;
+    if (migd_watch_info(watch)->incoming) {
+        g_dbus_method_invocation_return_error(
+            invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+            "an incoming migration has no trace here: its source keeps it");
+        return;
+    }
     fd = open(migd_watch_info(watch)->trace_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_FAILED,

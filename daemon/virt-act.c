@@ -183,6 +183,8 @@ migd_virt_make_room(MigdVirtDomain *domain, const MigdSample *sample)
     MigdVirtSteps *steps;
     g_autoptr(GPtrArray) commands = NULL;
 
+    if (now->throttle_max_pct >= MIGD_THROTTLE_INITIAL_PCT)
+        domain->narrow = FALSE; /* somebody else has turned it */
     if (!domain->narrow || !migd_sample_has(sample, MIGD_HAS_THROTTLE) ||
         sample->throttle_pct > now->throttle_max_pct)
         return;

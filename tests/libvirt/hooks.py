@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import time
 
+from harness.bus import CtlError
 from harness.case import check, run, same
 from harness.hosts import Host
 from harness.site import CONVERGING, Site
@@ -66,6 +67,11 @@ def incoming_migration_is_shown():
         migration = bus.wait_migration("vm", 30)
         status = bus.status(migration)
         same((status["Direction"], status["Origin"]), ("incoming", "external"), "direction, origin")
+        try:
+            bus.text("explain", migration)
+            raise AssertionError("explained what is decided elsewhere")
+        except CtlError as e:
+            check("its source keeps it" in str(e), str(e))
         output, _ = process.communicate(timeout=90)
         same(process.returncode, 0, f"exit status of virsh ({output.strip()})")
         same(bus.wait_finished(migration, 15)["Result"], "succeeded", "result at the destination")

@@ -27,6 +27,7 @@ def daemon_killed_and_the_end_missed():
         scene.site.start_daemon()
         scene.bus.wait_domain(scene.domain.name)
         scene.stays()
+        same(scene.bus.wait_finished(scene.migration, 15)["Result"], "unknown", "result of what nobody saw")
 
 
 def libvirtd_killed_and_restarted():

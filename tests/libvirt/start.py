@@ -2,11 +2,12 @@
 """Migrations that migrationd starts itself, peer to peer; what it does when somebody else turns a knob, and what when
 it may not send monitor commands."""
 
+import os
 import time
 
 from harness.bus import Bus, CtlError
 from harness.case import check, needs_kvm, run, same
-from harness.site import PLATEAU, Site, check_arrival, trace, wait_decision, wait_knobs
+from harness.site import CONVERGING, PLATEAU, Site, check_arrival, trace, wait_decision, wait_knobs
 
 WHY = "under TCG QEMU 7.2 forgets dirty pages, so that a plateau does not last"
 FOREIGN_MS = 77
@@ -41,8 +42,32 @@ def dirty_rate_is_measured_before_and_refused_during_a_migration():
         check(time.monotonic() - begin < 2, "refused only after it was tried")
         wait_decision(bus, migration, lambda d: "throttle" in d["action"])
         same(bus.wait_domain("busy")["Tainted"], True, "Tainted after a monitor command")
+        check("monitor command past libvirt" in bus.log_text(), "the log does not say why it is tainted")
         bus.text("cancel", migration)
         process.communicate(timeout=30)
+
+
+def without_kvm_only_sampling_is_measured():
+    """QEMU before 9.1 dies of the other modes."""
+    real = os.environ.get("MIGD_ACCEL")
+    os.environ["MIGD_ACCEL"] = "tcg"
+    try:
+        with Site() as site:
+            bus = site.start_daemon()
+            domain = site.start("vm", CONVERGING)
+            bus.wait_domain("vm")
+            for mode, word in (("dirty-bitmap", "KVM"), ("dirty-ring", "KVM"), ("guessing", "page-sampling")):
+                try:
+                    bus.text("dirty-rate", "vm", f"--mode={mode}")
+                    raise AssertionError(f"{mode} was accepted")
+                except CtlError as e:
+                    check(word in str(e), str(e))
+            check(bus.json("dirty-rate", "vm")["DirtyRate"] > 0, "nothing measured by sampling")
+            domain.runs_on()
+    finally:
+        os.environ.pop("MIGD_ACCEL")
+        if real:
+            os.environ["MIGD_ACCEL"] = real
 
 
 def plateau_arrives_inside_the_limits():
@@ -110,6 +135,7 @@ def foreign_hand_is_left_its_knob():
         while bus.status(migration)["DowntimeLimit"] != FOREIGN_MS * 1000:
             check(time.monotonic() < end, "the foreign limit is not noticed")
             time.sleep(0.1)
+        check("Somebody else changed downtime-limit" in bus.log_text(), "the log does not say so")
         domain.wait_pass(5)
         same(site.a.virsh("migrate-getmaxdowntime", "vm"), str(FOREIGN_MS), "the limit that somebody else set")
         bus.text("cancel", migration)
@@ -135,6 +161,6 @@ def without_monitor_commands_nothing_is_tainted():
         domain.runs_on()
 
 
-run(dirty_rate_is_measured_before_and_refused_during_a_migration, plateau_arrives_inside_the_limits,
-    cancel_works_while_it_runs, what_cannot_work_is_refused_or_fails, foreign_hand_is_left_its_knob,
-    without_monitor_commands_nothing_is_tainted)
+run(dirty_rate_is_measured_before_and_refused_during_a_migration, without_kvm_only_sampling_is_measured,
+    plateau_arrives_inside_the_limits, cancel_works_while_it_runs, what_cannot_work_is_refused_or_fails,
+    foreign_hand_is_left_its_knob, without_monitor_commands_nothing_is_tainted)
