@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import paths
 from .guest import Console, Verdict, verify_arrival
-from .link import Link
+from .link import Link, Schedule
 from .process import favour, spawn
 from .qmp import Qmp, QmpLost
 from .tap import Tap
@@ -93,10 +93,10 @@ class Qemu:
 
 class Pair:
     """A running guest and a place to go. Use it as a context manager: nothing is left behind. `tapped`: what migrationd
-    sends to the source is kept in `tap`. `link_bps`: the way to the destination is a `link` of that speed."""
+    sends to the source is kept in `tap`. `link`: how fast the way to the destination is, from the connection on."""
 
     def __init__(self, append: str, name: str = "vm", memory_mib: int = 0, qmp_dir: str | None = None,
-                 bandwidth_mib: int = 0, tapped: bool = False, link_bps: float = 0):
+                 bandwidth_mib: int = 0, tapped: bool = False, link: Schedule | None = None):
         self.append = append
         self.name = name
         self.accel = accelerator()
@@ -110,9 +110,9 @@ class Pair:
         self.memory_mib = memory_mib or self.touched // MIB + 32
         self.uuid = str(uuid.uuid4())
         self.incoming = f"unix:{self.directory}/incoming.sock"
-        self.link_bps = link_bps
+        self.schedule = link
         self.link: Link | None = None
-        self.uri = f"unix:{self.directory}/link.sock" if link_bps else self.incoming
+        self.uri = f"unix:{self.directory}/link.sock" if link else self.incoming
         self.source: Qemu | None = None
         self.destination: Qemu | None = None
 
@@ -122,8 +122,8 @@ class Pair:
             if self.tapped:
                 self.tap = Tap(f"{self.qmp_dir}/{self.name}.qmp", f"{self.directory}/{self.name}.qmp")
             self.start_destination()
-            if self.link_bps:
-                self.link = Link(f"{self.directory}/link.sock", f"{self.directory}/incoming.sock", self.link_bps)
+            if self.schedule:
+                self.link = Link(f"{self.directory}/link.sock", f"{self.directory}/incoming.sock", self.schedule)
             self.source.console.wait(lambda c: c.last, 60, "first report")
             self.set_parameters(max_bandwidth=self.bandwidth_mib * MIB)
         except BaseException:

@@ -80,7 +80,7 @@ def run(engine: str, twin: Twin, daemon: bool = False) -> RealRun:
     """`daemon`: migrationd itself is the engine, as a service of its own."""
     with tempfile.TemporaryDirectory(prefix="migd-twin-") as qmp_dir, Bus() as bus, Pair(
             twin.append, NAME, memory_mib=twin.memory_mib, qmp_dir=bus.qmp_dir if daemon else qmp_dir,
-            link_bps=twin.link()[0][1]) as pair:
+            link=twin.link()) as pair:
         if daemon:
             bus.start_daemon()
             bus.wait_domain(NAME)
@@ -91,7 +91,6 @@ def run(engine: str, twin: Twin, daemon: bool = False) -> RealRun:
         text = twin.text(rate_factor=meter.efficiency)
         console = pair.source.console
         console.wait(lambda c: c.last.up >= SETTLE_MS, 10, "report")
-        pair.link.follow(twin.link())
         account = _by_daemon(twin, pair, bus) if daemon else _drive(engine, twin, pair, text)
         result = RealRun(account, simulate(text, engine), text=text, rate_factor=meter.efficiency)
         if not result.arrived:
