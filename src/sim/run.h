@@ -43,7 +43,7 @@ const char *migd_run_result_to_string(MigdRunResult result);
 gboolean migd_run_arrived(const MigdRun *run);
 
 /* J: `total_s` + 10 x `lost_s`, and `time_limit_s` on top when the guest did not arrive. Source:
- * docs/policy.md, "What a run costs". */
+ * docs/scenarios.md, "What a run costs". */
 double migd_run_cost(double total_s, double lost_s, gboolean arrived, double time_limit_s);
 
 /* ---- for whoever drives an engine over something else than the simulation ---- */

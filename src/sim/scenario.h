@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A described guest on a described link: the text format of *.scenario files (docs/design.md,
- * "Scenarios"). Any guest or link key can be scheduled, KEY@TIME=VALUE. Pure: text in, values out.
+ * A described guest on a described link: the text format of *.scenario files (docs/scenarios.md,
+ * "The format"). Any guest or link key can be scheduled, KEY@TIME=VALUE. Pure: text in, values out.
  */
 #pragma once
 

@@ -58,6 +58,8 @@ test_understood(void)
         {"dirty-rate web-1 --seconds=5 --mode dirty-bitmap", "dirty-rate", 1},
         {"watch --once", "watch", 0},
         {"replay t.jsonl --check --chart", "replay", 1},
+        {"simulate a.scenario b.scenario --engine=nova,qemu --json", "simulate", 2},
+        {"--json simulate a.scenario", "simulate", 1},
         {"mode observe", "mode", 1},
         {"status -- -odd", "status", 1},
     };
