@@ -234,8 +234,10 @@ ask(Live *live, Ask wish)
     wish.wanted = TRUE;
     if (live->now.wanted) { /* the newest sync, and a look if any wants one */
         wish.look = wish.look || live->next.look;
-        if (!wish.sync && live->next.sync)
-            wish.sync = TRUE, wish.time_us = live->next.time_us;
+        if (!wish.sync && live->next.sync) {
+            wish.sync = TRUE;
+            wish.time_us = live->next.time_us;
+        }
         live->next = wish;
         return;
     }
