@@ -18,6 +18,9 @@
  * would ever be the last. */
 #define BURST_S 0.05
 
+/* A guest that will not get there is followed for this many passes more. */
+#define FLOOR_PASSES 3
+
 /* QEMU judges the dirty rate at most once a second. */
 #define JUDGE_S 1.0
 
@@ -39,19 +42,31 @@ typedef struct {
     guint high_syncs;
 } Throttle;
 
-/* QEMU's auto-converge at a sync: the second "high" sync engages the level. */
-static void
+/* QEMU's auto-converge at a sync: the second "high" sync engages the level. TRUE: just now. */
+static gboolean
 judge(Throttle *state, const MigdPlan *plan, double sent, double dirty)
 {
     if (state->since_eval_s < JUDGE_S)
-        return;
+        return FALSE;
     state->since_eval_s = 0;
     if (state->throttle == plan->throttle || dirty <= sent * plan->trigger)
-        return;
+        return FALSE;
     if (++state->high_syncs < 2)
-        return;
+        return FALSE;
     state->high_syncs = 0;
     state->throttle = plan->throttle;
+    return TRUE;
+}
+
+/* TRUE when no number of passes gets `left` down to what fits: the dirty curve is concave, so if a
+ * pass from there does not end lower, there is a fixed point above it. */
+static gboolean
+has_floor(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *plan,
+          double rate_bps, double fits, double unsent)
+{
+    double seconds = (fits - unsent) / plan->bandwidth_bps + state->sync_s;
+
+    return unsent + migd_hypothesis_dirty(hypothesis, rate_bps, seconds, unsent) >= fits;
 }
 
 static Run
@@ -61,12 +76,15 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
     double fits = plan->bandwidth_bps * plan->limit_s;
     double unsent = plan->bandwidth_bps * MAX(plan->limit_s - BURST_S, 0);
     double left = state->remaining_bytes;
+    double rate_bps = migd_hypothesis_rate(hypothesis, throttle.throttle);
+    gboolean settled = FALSE;
+    guint last = MAX_PASSES;
     Run run = {0};
 
-    for (guint pass = 0; pass < MAX_PASSES && left > fits; pass++) {
+    for (guint pass = 0; pass < last && left > fits; pass++) {
         double sent = MAX(left - unsent, 0);
         double seconds = sent / plan->bandwidth_bps + state->sync_s;
-        double dirty = migd_hypothesis_dirty(hypothesis, seconds, throttle.throttle, unsent);
+        double dirty = migd_hypothesis_dirty(hypothesis, rate_bps, seconds, unsent);
         double before = left;
 
         run.time_s += seconds;
@@ -76,15 +94,15 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
             break;
         left = unsent + dirty;
         throttle.since_eval_s += seconds;
-        if (pass >= plan->delay)
-            judge(&throttle, plan, sent, dirty);
-        else
-            throttle.high_syncs = 0; /* whoever waits disarms, and QEMU counts anew */
+        if (judge(&throttle, plan, sent, dirty))
+            rate_bps = migd_hypothesis_rate(hypothesis, throttle.throttle);
         run.grows = left > before * 1.02;
-        /* A fixed point above the pause: the curve is concave, so no later pass gets below it. */
-        if (left >= before * 0.995 && left <= before * 1.005 &&
-            (throttle.throttle == plan->throttle || dirty <= sent * plan->trigger))
-            break;
+        /* The level stays as it is from here on: a guest with a floor need not be played to it. */
+        if (!settled && (throttle.throttle == plan->throttle || plan->trigger >= 1)) {
+            settled = TRUE;
+            if (has_floor(hypothesis, state, plan, rate_bps, fits, unsent))
+                last = MIN(last, pass + 1 + FLOOR_PASSES);
+        }
     }
     run.ends = left <= fits && run.time_s <= state->horizon_s;
     run.pause_s = left / plan->bandwidth_bps + MAX(state->fixed_s, state->sync_s);

@@ -30,7 +30,6 @@ typedef struct {
     double bandwidth_bps;
     double throttle; /* level to engage; equal to the state's = leave it */
     double trigger;  /* engage only when a pass dirties more than this fraction of what it sent */
-    guint delay;     /* syncs that go by before the level is asked for */
 } MigdPlan;
 
 typedef struct {

@@ -14,7 +14,8 @@
 #define PHASE_TIMES 2.5
 
 /* What explains the points this much worse than the best is dropped: it would only cost time. */
-#define NEGLIGIBLE 0.005
+#define NEGLIGIBLE 0.02
+#define KEPT 12
 
 /* Working sets tried. Below saturation: multiples of the largest pass seen, with the rate that
  * fits. At saturation the rate cannot be seen at all (every higher one gives the same bytes), so it
@@ -50,15 +51,22 @@ fresh_part(double unsent_bytes, double w)
 }
 
 double
-migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double seconds, double throttle,
+migd_hypothesis_rate(const MigdHypothesis *hypothesis, double throttle)
+{
+    return hypothesis->lambda_bps * slowdown(throttle, hypothesis->response);
+}
+
+double
+migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double rate_bps, double seconds,
                       double unsent_bytes)
 {
-    double linear = hypothesis->lambda_bps * slowdown(throttle, hypothesis->response) * seconds;
-    double w = hypothesis->working_set_bytes;
+    double linear = rate_bps * seconds, w = hypothesis->working_set_bytes;
 
     if (isinf(w) || linear <= 0)
         return MAX(linear, 0);
-    return -w * expm1(-linear / w) * fresh_part(unsent_bytes, w);
+    /* exp() is several times faster than expm1(), and as good where the curve bends. */
+    double part = linear < w / 64 ? -expm1(-linear / w) : 1 - exp(-linear / w);
+    return w * part * fresh_part(unsent_bytes, w);
 }
 
 /* The rate that puts the curve through `point`, and in `*ret_sensitivity` how much the point says
@@ -111,7 +119,8 @@ static double
 miss(const MigdHypothesis *hypothesis, const MigdPoint *point)
 {
     double expected =
-        migd_hypothesis_dirty(hypothesis, point->seconds, point->throttle, point->unsent_bytes);
+        migd_hypothesis_dirty(hypothesis, migd_hypothesis_rate(hypothesis, point->throttle),
+                              point->seconds, point->unsent_bytes);
 
     return fabs(log(MAX(expected, 1) / point->dirty_bytes));
 }
@@ -129,21 +138,24 @@ likelihood(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n, d
     return exp(-0.5 * MIN(misfit, 1000));
 }
 
-/* Drops what does not matter and makes the weights sum to 1. */
+/* Puts the heaviest first, drops what does not matter, and makes the weights sum to 1. */
 static void
 normalize(MigdModel *model)
 {
-    double most = 0, sum = 0;
+    double sum = 0;
     guint kept = 0;
 
-    for (guint i = 0; i < model->n; i++)
-        most = MAX(most, model->hypotheses[i].weight);
-    for (guint i = 0; i < model->n; i++) {
-        if (model->hypotheses[i].weight < NEGLIGIBLE * most || most <= 0)
-            continue;
-        model->hypotheses[kept] = model->hypotheses[i];
-        sum += model->hypotheses[kept++].weight;
+    for (guint i = 1; i < model->n; i++) {
+        MigdHypothesis moved = model->hypotheses[i];
+        guint j = i;
+
+        for (; j > 0 && model->hypotheses[j - 1].weight < moved.weight; j--)
+            model->hypotheses[j] = model->hypotheses[j - 1];
+        model->hypotheses[j] = moved;
     }
+    while (kept < MIN(model->n, KEPT) && model->hypotheses[kept].weight > 0 &&
+           model->hypotheses[kept].weight >= NEGLIGIBLE * model->hypotheses[0].weight)
+        sum += model->hypotheses[kept++].weight;
     model->n = kept;
     for (guint i = 0; i < kept; i++)
         model->hypotheses[i].weight /= sum;
@@ -188,12 +200,7 @@ migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double to
 const MigdHypothesis *
 migd_model_best(const MigdModel *model)
 {
-    const MigdHypothesis *best = NULL;
-
-    for (guint i = 0; i < model->n; i++)
-        if (best == NULL || model->hypotheses[i].weight > best->weight)
-            best = &model->hypotheses[i];
-    return best;
+    return model->n > 0 ? &model->hypotheses[0] : NULL;
 }
 
 double

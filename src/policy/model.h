@@ -46,9 +46,12 @@ void migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, doub
  */
 double migd_model_miss(const MigdModel *model, const MigdPoint *point);
 
-/* Bytes that a sync finds newly dirty, on top of `unsent_bytes`, `seconds` after the last one under
- * throttle `throttle` (0..0.99). */
-double migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double seconds, double throttle,
+/* The rate right after a sync, bytes/s, under throttle `throttle` (0..0.99). */
+double migd_hypothesis_rate(const MigdHypothesis *hypothesis, double throttle);
+
+/* Bytes that a sync finds newly dirty, on top of `unsent_bytes`, `seconds` after the last one, at
+ * that rate. */
+double migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double rate_bps, double seconds,
                              double unsent_bytes);
 
 /* The heaviest hypothesis; NULL when nothing is known. */

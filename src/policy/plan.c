@@ -10,8 +10,9 @@
 
 #include "base/checked.h"
 
-/* Levels tried, and the profile's own maximum. */
-static const guint8 levels[] = {10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 99};
+/* Levels tried first, as parts of the most that is allowed; then half a step to either side of the
+ * best. */
+#define LEVEL_STEPS 8
 
 /* An armed level engages when a pass dirties more than this part of what it sent: at a plateau the
  * two are nearly equal, and a guest at the last of them would need ten times its first pass. */
@@ -154,6 +155,18 @@ migd_plan_bandwidth(const MigdView *view, MigdDecision *decision)
     return cap_bps;
 }
 
+static double
+postcopy_cost(double pull_s)
+{
+    return pull_s * (1 + LOST_WEIGHT * POSTCOPY_LOSS);
+}
+
+static guint32
+most_pct(const MigdView *view)
+{
+    return MIN(view->track->profile.max_throttle_pct, 99);
+}
+
 static MigdForecast
 try_throttle(const MigdView *view, guint32 level_pct, guint32 trigger_pct)
 {
@@ -174,33 +187,64 @@ typedef struct {
 } Candidate;
 
 typedef struct {
-    Candidate tried[G_N_ELEMENTS(levels) + 1];
-    guint n;
+    Candidate tried[LEVEL_STEPS + 2]; /* the strongest first, where it may be set */
+    guint n, cheapest;
     double best[MIGD_MAX_HYPOTHESES]; /* by hypothesis, J of the level that is right for it */
 } Search;
 
 static void
+try_level(const MigdView *view, Search *search, guint32 level_pct)
+{
+    Candidate *candidate = &search->tried[search->n];
+
+    if (level_pct > most_pct(view) || level_pct <= MAX(view->track->useless_pct, 1) ||
+        level_pct == view->track->last.throttle_pct)
+        return;
+    *candidate = (Candidate){
+        .forecast = try_throttle(view, level_pct, 1), .level_pct = level_pct, .trigger_pct = 1};
+    for (guint h = 0; h < view->track->model.n; h++)
+        search->best[h] = MIN(search->best[h], candidate->forecast.costs[h]);
+    if (candidate->forecast.cost < search->tried[search->cheapest].forecast.cost)
+        search->cheapest = search->n;
+    search->n++;
+}
+
+/* Post-copy from the next sync on is a way out, too. */
+static void
+allow_for_postcopy(const MigdView *view, Search *search)
+{
+    const MigdModel *model = &view->track->model;
+    double pass_s = view->state.remaining_bytes / view->state.bandwidth_bps;
+
+    for (guint h = 0; h < model->n; h++) {
+        const MigdHypothesis *hypothesis = &model->hypotheses[h];
+        double rate_bps = migd_hypothesis_rate(hypothesis, view->state.throttle);
+        double left = migd_hypothesis_dirty(hypothesis, rate_bps, pass_s, 0);
+
+        search->best[h] =
+            MIN(search->best[h], POSTCOPY_REGRET * postcopy_cost(left / view->state.bandwidth_bps));
+    }
+}
+
+static void
 try_levels(const MigdView *view, Search *search)
 {
-    guint32 most = MIN(view->track->profile.max_throttle_pct, 99);
+    guint32 step = most_pct(view) / LEVEL_STEPS;
 
     for (guint h = 0; h < MIGD_MAX_HYPOTHESES; h++)
         search->best[h] = HUGE_VAL;
+    if (migd_view_may(view, MIGD_ACTION_POSTCOPY))
+        allow_for_postcopy(view, search);
     if (!migd_view_may(view, MIGD_ACTION_THROTTLE))
         return;
-    for (guint i = 0; i <= G_N_ELEMENTS(levels); i++) {
-        guint32 level = i < G_N_ELEMENTS(levels) ? levels[i] : most;
-        Candidate *candidate = &search->tried[search->n];
-
-        if (level > most || level <= MAX(view->track->useless_pct, 1) ||
-            level == view->track->last.throttle_pct || (level == most && i < G_N_ELEMENTS(levels)))
-            continue;
-        *candidate = (Candidate){
-            .forecast = try_throttle(view, level, 1), .level_pct = level, .trigger_pct = 1};
-        for (guint h = 0; h < view->track->model.n; h++)
-            search->best[h] = MIN(search->best[h], candidate->forecast.costs[h]);
-        search->n++;
-    }
+    try_level(view, search, most_pct(view));
+    for (guint32 i = 1; i < LEVEL_STEPS; i++)
+        try_level(view, search, i * step);
+    if (search->n == 0)
+        return;
+    guint32 best_pct = search->tried[search->cheapest].level_pct;
+    try_level(view, search, best_pct - step / 2);
+    try_level(view, search, best_pct + step / 2);
 }
 
 /* J of a plan under which a pass takes its toll before it is seen to fail and mended: `toll` guest
@@ -226,10 +270,10 @@ mended_cost(const MigdView *view, const MigdForecast *forecast, const Search *se
 static Candidate
 strongest(const MigdView *view, const Search *search)
 {
-    Candidate last = search->tried[search->n - 1];
+    Candidate candidate = search->tried[0];
 
-    last.forced = last.level_pct > view->track->last.throttle_pct;
-    return last;
+    candidate.forced = candidate.level_pct > view->track->last.throttle_pct;
+    return candidate;
 }
 
 /* `level_pct` so that QEMU itself engages it, at the trigger that tells the guests that end by
@@ -282,7 +326,7 @@ static gboolean
 postcopy_is_best(const MigdView *view, double other_cost, MigdForecast *ret_forecast)
 {
     double pull_s = view->state.remaining_bytes / view->state.bandwidth_bps;
-    double cost = pull_s + 10 * POSTCOPY_LOSS * pull_s;
+    double cost = postcopy_cost(pull_s);
     guint64 time_us = migd_from_double(pull_s * 1e6);
     guint64 bytes = migd_from_double(view->state.remaining_bytes);
 

@@ -212,8 +212,9 @@ weighted(const MigdModel *model, double seconds)
     double sum = 0, weight = 0;
 
     for (guint i = 0; i < model->n; i++) {
-        sum += model->hypotheses[i].weight *
-               migd_hypothesis_dirty(&model->hypotheses[i], seconds, 0, 0);
+        sum += model->hypotheses[i].weight * migd_hypothesis_dirty(&model->hypotheses[i],
+                                                                   model->hypotheses[i].lambda_bps,
+                                                                   seconds, 0);
         weight += model->hypotheses[i].weight;
     }
     g_assert_cmpfloat(fabs(weight - 1), <, 1e-9);
@@ -252,7 +253,8 @@ test_fit_one_point(void)
 
     migd_predict_fit(&model, &point, 1, 1000 * MB);
     for (guint i = 0; i < model.n; i++) {
-        double later = migd_hypothesis_dirty(&model.hypotheses[i], 4, 0, 0);
+        double later =
+            migd_hypothesis_dirty(&model.hypotheses[i], model.hypotheses[i].lambda_bps, 4, 0);
         least = MIN(least, later);
         most = MAX(most, later);
     }
