@@ -387,7 +387,7 @@ seconds_to_deadline(const MigdTrack *track)
     if (deadline_us == MIGD_DEADLINE_NONE)
         return HUGE_VAL;
     if (deadline_us == MIGD_DEADLINE_AUTO) {
-        double bps = MAX(track->link.usual_bps, track->link.bps);
+        double bps = MAX(track->link.most_bps, track->link.usual_bps);
 
         if (bps <= 0)
             return HUGE_VAL;

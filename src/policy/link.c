@@ -163,4 +163,5 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
     kept = USUAL_FADE * link->usual_weight;
     link->usual_bps = (kept * link->usual_bps + weight * bps) / (kept + weight);
     link->usual_weight = kept + weight;
+    link->most_bps = MAX(link->most_bps, link->usual_bps);
 }

@@ -10,6 +10,7 @@
 typedef struct {
     double bps;        /* to be expected of the next passes; 0 = not known */
     double usual_bps;  /* what it has carried on the whole, dips apart */
+    double most_bps;   /* that it has carried over a pass */
     double window_bps; /* over the newest second or so; 0 = not known */
     double sync_s;     /* a dirty sync takes this long, and nothing is sent meanwhile */
 

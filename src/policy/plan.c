@@ -25,6 +25,9 @@ static const guint8 triggers[] = {90, 80, 70, 60};
 /* Weight of a second of guest work lost against a second of migration (DESIGN section 8). */
 #define LOST_WEIGHT 10
 
+/* Of what one could know of a guest, a pass tells this part. */
+#define LEARNT 0.5
+
 /* Passes that a throttle is given to show what it does. */
 #define LOOKS 2
 
@@ -189,6 +192,7 @@ typedef struct {
 typedef struct {
     Candidate tried[LEVEL_STEPS + 2]; /* the strongest first, where it may be set */
     guint n, cheapest;
+    guint64 ending;                   /* bit by hypothesis: some level ends it, or post-copy does */
     double best[MIGD_MAX_HYPOTHESES]; /* by hypothesis, J of the level that is right for it */
 } Search;
 
@@ -204,6 +208,7 @@ try_level(const MigdView *view, Search *search, guint32 level_pct)
         .forecast = try_throttle(view, level_pct, 1), .level_pct = level_pct, .trigger_pct = 1};
     for (guint h = 0; h < view->track->model.n; h++)
         search->best[h] = MIN(search->best[h], candidate->forecast.costs[h]);
+    search->ending |= candidate->forecast.ending;
     if (candidate->forecast.cost < search->tried[search->cheapest].forecast.cost)
         search->cheapest = search->n;
     search->n++;
@@ -223,6 +228,7 @@ allow_for_postcopy(const MigdView *view, Search *search)
 
         search->best[h] =
             MIN(search->best[h], POSTCOPY_REGRET * postcopy_cost(left / view->state.bandwidth_bps));
+        search->ending |= (guint64)1 << h;
     }
 }
 
@@ -247,6 +253,24 @@ try_levels(const MigdView *view, Search *search)
     try_level(view, search, best_pct + step / 2);
 }
 
+/* What the next sync will make of hypothesis `h`: a pass tells half of what there is to know, so
+ * half-way between the level that is right for it and the one that is right on the whole. */
+static double
+next_cost(const Search *search, guint h)
+{
+    if (search->n == 0)
+        return search->best[h];
+    return LEARNT * search->best[h] +
+           (1 - LEARNT) * search->tried[search->cheapest].forecast.costs[h];
+}
+
+/* Under which hypotheses nothing at all ends it: these are no reason for or against any plan. */
+static gboolean
+is_lost(const MigdView *view, const Search *search, guint h)
+{
+    return (view->within.ending >> h & 1) == 0 && (search->ending >> h & 1) == 0;
+}
+
 /* J of a plan under which a pass takes its toll before it is seen to fail and mended: `toll` guest
  * seconds in all. Nothing is planned to the bitter end, because every sync is a chance to choose
  * anew. */
@@ -259,8 +283,10 @@ mended_cost(const MigdView *view, const MigdForecast *forecast, const Search *se
     for (guint i = 0; i < model->n; i++) {
         gboolean ends = (forecast->ending >> i & 1) != 0;
 
+        if (is_lost(view, search, i))
+            continue;
         cost += model->hypotheses[i].weight *
-                (ends ? forecast->costs[i] : MIN(forecast->costs[i], search->best[i] + toll));
+                (ends ? forecast->costs[i] : MIN(forecast->costs[i], next_cost(search, i) + toll));
     }
     return cost;
 }
@@ -272,7 +298,7 @@ strongest(const MigdView *view, const Search *search)
 {
     Candidate candidate = search->tried[0];
 
-    candidate.forced = candidate.level_pct > view->track->last.throttle_pct;
+    candidate.forced = candidate.level_pct == most_pct(view);
     return candidate;
 }
 
@@ -380,8 +406,8 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
     double wait_cost = view->ends <= MIGD_HOPE ? view->within.cost
                                                : mended_cost(view, &view->within, &search, pass_s);
     double margin = view->track->last.throttle_pct > 1 ? WORTH : 1;
-    gboolean worth =
-        throttle.level_pct != 0 && (throttle.forced || throttle.cost < margin * wait_cost);
+    gboolean worth = throttle.forced ||
+                     (throttle.forecast.ends > MIGD_HOPE && throttle.cost < margin * wait_cost);
     double cost = worth && !throttle.forced ? throttle.cost : wait_cost;
     MigdForecast other;
 
