@@ -3,6 +3,7 @@
  * One function a method, by table. Each runs behind the gate and looks its object up by the path of
  * the call; wrong arguments end here as InvalidArgument.
  */
+#include "daemon/bus-predict.h"
 #include "daemon/bus-private.h"
 
 #include <errno.h>
@@ -151,9 +152,9 @@ get_migration(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *paramet
     g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", path));
 }
 
-static gboolean
-find_profile(MigdBus *bus, const MigdManagedDomain *domain, const char *name, MigdProfile *ret,
-             GError **error)
+gboolean
+migd_bus_find_profile(MigdBus *bus, const MigdManagedDomain *domain, const char *name,
+                      MigdProfile *ret, GError **error)
 {
     const MigdConfig *config = migd_manager_config(bus->manager);
     const MigdProfile *profile = name != NULL
@@ -224,7 +225,7 @@ read_request(MigdBus *bus, const MigdManagedDomain *domain, GVariant *options,
            domain->domain->backend->ops->check_destination(request->destination,
                                                            request->migrate_uri, error) &&
            check_connections(domain, request->connections, error) &&
-           find_profile(bus, domain, profile_name, profile, error) &&
+           migd_bus_find_profile(bus, domain, profile_name, profile, error) &&
            migd_options_read(options, rows, G_N_ELEMENTS(rows), profile, error);
 }
 
@@ -370,7 +371,7 @@ set_profile(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameter
         return;
     g_variant_get_child(parameters, 0, "&s", &name);
     if (!migd_options_read(options, rows, G_N_ELEMENTS(rows), NULL, &error) ||
-        (name[0] != '\0' && !find_profile(bus, domain, name, &profile, &error)) ||
+        (name[0] != '\0' && !migd_bus_find_profile(bus, domain, name, &profile, &error)) ||
         !is_idle(domain, ops->set_profile != NULL, &error))
         refuse(invocation, error);
     else
@@ -521,6 +522,8 @@ static const struct {
     {MIGD_IFACE_MANAGER, "GetDomain", get_domain},
     {MIGD_IFACE_MANAGER, "GetMigration", get_migration},
     {MIGD_IFACE_MANAGER, "Migrate", migrate},
+    {MIGD_IFACE_MANAGER, "Predict", migd_bus_predict},
+    {MIGD_IFACE_MANAGER, "ListHistory", migd_bus_list_history},
     {MIGD_IFACE_MANAGER, "Hold", hold},
     {MIGD_IFACE_MANAGER, "Reload", reload},
     {MIGD_IFACE_MANAGER, "SetMode", set_mode},

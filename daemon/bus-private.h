@@ -38,6 +38,10 @@ typedef void (*MigdBusHandler)(MigdBus *bus, GDBusMethodInvocation *invocation,
 /* NULL: no such method. */
 MigdBusHandler migd_bus_find_handler(const char *interface, const char *member);
 
+/* The profile `name`, or, NULL, the one that the domain would get. */
+gboolean migd_bus_find_profile(MigdBus *bus, const MigdManagedDomain *domain, const char *name,
+                               MigdProfile *ret, GError **error);
+
 /* a{sv}, floating: the properties of an object by their names on the bus. */
 GVariant *migd_bus_domain_values(const MigdManagedDomain *domain);
 GVariant *migd_bus_migration_values(const MigdWatch *watch);

@@ -192,6 +192,24 @@ migd_bus_decision_details(const MigdDecision *decision, const char *text, gboole
     return g_variant_builder_end(&dict);
 }
 
+/* As far as anything was predicted. */
+static void
+add_predicted(Dict *dict, const MigdTraceFinish *report)
+{
+    const struct {
+        const char *name;
+        const MigdRange *range;
+    } rows[] = {{"predicted_total_us", &report->predicted_total_us},
+                {"predicted_downtime_us", &report->predicted_downtime_us},
+                {"predicted_transferred_bytes", &report->predicted_transferred_bytes}};
+    gboolean known = report->predicted_total_us.high != 0;
+
+    add_string(dict, "prediction", known ? "known" : "unknown");
+    for (guint i = 0; known && i < G_N_ELEMENTS(rows); i++)
+        add(dict, rows[i].name,
+            g_variant_new("(ttt)", rows[i].range->low, rows[i].range->mid, rows[i].range->high));
+}
+
 GVariant *
 migd_bus_report(const MigdWatch *watch)
 {
@@ -207,6 +225,7 @@ migd_bus_report(const MigdWatch *watch)
     add_u64(&dict, "throttle_us", report->throttle_us);
     add(&dict, "decisions", g_variant_new_uint32(report->decisions));
     add_string(&dict, "error", report->error);
+    add_predicted(&dict, report);
     return g_variant_builder_end(&dict);
 }
 

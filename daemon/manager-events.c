@@ -41,7 +41,9 @@ follow(MigdManager *manager, MigdManagedDomain *domain)
                             .observe = migd_manager_observes_domain(manager, domain->uuid),
                             .trace_path = migd_traces_path(manager->trace_directory, id)};
 
-    migd_watch_follow(migd_manager_add_watch(manager, domain, domain->domain, &setup));
+    MigdWatch *watch = migd_manager_add_watch(manager, domain, domain->domain, &setup);
+    migd_watch_follow(watch);
+    migd_predictor_expect(manager->predictor, watch, /* postcopy= */ FALSE);
 }
 
 /* One that arrives here, of a hypervisor that tells them apart. */

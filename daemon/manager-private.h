@@ -17,6 +17,7 @@ struct MigdManager {
     GPtrArray *backends; /* of MigdBackend */
     MigdNotify *notify;
     char *trace_directory;
+    MigdPredictor *predictor;
     const MigdManagerListener *listener;
     gpointer user_data;
     MigdHolds *holds;

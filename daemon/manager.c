@@ -37,6 +37,12 @@ migd_manager_holds(const MigdManager *manager)
     return manager->holds;
 }
 
+MigdPredictor *
+migd_manager_predictor(const MigdManager *manager)
+{
+    return manager->predictor;
+}
+
 const char **
 migd_manager_backend_names(const MigdManager *manager)
 {
@@ -207,6 +213,7 @@ on_finished(MigdWatch *watch, gpointer user_data)
     MigdManager *manager = user_data;
     guint source = g_timeout_add_seconds(MIGD_KEEP_FINISHED_S, finished_expired, manager);
 
+    migd_predictor_learn(manager->predictor, watch);
     manager->listener->watch.finished(watch, manager->user_data);
     g_queue_push_tail(manager->finished, watch);
     g_queue_push_tail(manager->expiry_sources, GUINT_TO_POINTER(source));
@@ -352,6 +359,7 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
     setup.trace_path = migd_traces_path(manager->trace_directory, setup.id);
     watch = migd_manager_add_watch(manager, domain, domain->domain, &setup);
     migd_watch_start(watch, request->allow_postcopy, done, user_data);
+    migd_predictor_expect(manager->predictor, watch, request->allow_postcopy);
     return TRUE;
 }
 
@@ -436,6 +444,19 @@ migd_manager_reload(MigdManager *manager, GError **error)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+static MigdDomain *
+find_for_prediction(const char *uuid, gboolean *ret_busy, gpointer user_data)
+{
+    MigdManager *manager = user_data;
+    MigdManagedDomain *domain =
+        manager->stopping ? NULL : g_hash_table_lookup(manager->domains, uuid);
+
+    if (domain == NULL)
+        return NULL;
+    *ret_busy = migd_manager_is_migrating(domain) || domain->taking_up;
+    return domain->domain;
+}
+
 MigdManager *
 migd_manager_new(const MigdConfigSource *source, MigdConfig *config, GPtrArray *backends,
                  const char *state_directory, MigdNotify *notify)
@@ -448,6 +469,7 @@ migd_manager_new(const MigdConfigSource *source, MigdConfig *config, GPtrArray *
     manager->backends = backends;
     manager->notify = notify;
     manager->trace_directory = g_build_filename(state_directory, "traces", NULL);
+    manager->predictor = migd_predictor_new(state_directory, find_for_prediction, manager);
     manager->domains =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, migd_managed_domain_free);
     manager->watches =
@@ -479,6 +501,7 @@ migd_manager_free(MigdManager *manager)
     g_hash_table_iter_init(&iter, manager->watches);
     while (g_hash_table_iter_next(&iter, NULL, &watch))
         migd_watch_detach(watch);
+    migd_predictor_free(manager->predictor);
     g_ptr_array_unref(manager->backends); /* answers what is under way, with errors */
     g_clear_handle_id(&manager->give_up_source, g_source_remove);
     for (GList *l = manager->expiry_sources->head; l != NULL; l = l->next)

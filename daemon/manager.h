@@ -10,6 +10,7 @@
 #include "daemon/config.h"
 #include "daemon/hold.h"
 #include "daemon/notify.h"
+#include "daemon/predict.h"
 #include "daemon/watch.h"
 
 typedef struct MigdManager MigdManager;
@@ -59,6 +60,7 @@ gboolean migd_manager_observes(const MigdManager *manager);
 gboolean migd_manager_observes_domain(const MigdManager *manager, const char *domain_uuid);
 /* The leases on all domains. */
 MigdHolds *migd_manager_holds(const MigdManager *manager);
+MigdPredictor *migd_manager_predictor(const MigdManager *manager);
 /* NULL-terminated; free the container with g_free(), not the strings. */
 const char **migd_manager_backend_names(const MigdManager *manager);
 

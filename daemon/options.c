@@ -195,6 +195,8 @@ set_option(const MigdOption *row, GVariant *value, GError **error)
         *(gboolean *)row->target = g_variant_get_boolean(value);
     else if (row->type[0] == 'u')
         *(guint32 *)row->target = g_variant_get_uint32(value);
+    else if (row->type[0] == 't')
+        *(guint64 *)row->target = g_variant_get_uint64(value);
     else
         *(const char **)row->target = g_variant_get_string(value, NULL);
     return TRUE;

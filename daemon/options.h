@@ -20,11 +20,11 @@ gboolean migd_destination_check(const char *destination, const char *migrate_uri
 gboolean
 migd_virt_destination_check(const char *destination, const char *migrate_uri, GError **error);
 
-/* One option that a method knows; `type` is a D-Bus signature, `target` a gboolean *, a guint32 *
- * or a const char ** (borrowed from the dictionary). */
+/* One option that a method knows; `type` is a D-Bus signature, `target` a gboolean *, a guint32 *,
+ * a guint64 * or a const char ** (borrowed from the dictionary). */
 typedef struct {
     const char *name;
-    const char *type; /* "b", "s", "u" */
+    const char *type; /* "b", "s", "t", "u" */
     gpointer target;
 } MigdOption;
 

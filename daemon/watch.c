@@ -399,6 +399,8 @@ tell_pass(MigdWatch *watch, const MigdSample *sample)
         return;
     watch->last_pass = sample->pass;
     watch->look_wanted = TRUE;
+    if (sample->pass == 2)
+        watch->info.first_pass_bytes = sample->transferred_bytes;
     /* The first sync begins pass 1; the second ends it. */
     if (sample->pass >= 2 && watch->listener != NULL)
         watch->listener->passed(watch, sample->pass - 1, watch->user_data);
@@ -433,6 +435,8 @@ migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_act)
         !watch->action_pending && !watch->has_request)
         act(watch, &watch->recorded);
     info->decision = decision; /* numbers and forecast are as new as the sample */
+    if (sample->status == MIGD_STATUS_PRECOPY && sample->remaining_bytes > 0)
+        info->running = decision;
     update_progress(info);
     migd_watch_update_state(watch, sample->status);
     tell_pass(watch, sample);
@@ -614,4 +618,17 @@ migd_watch_set_profile(MigdWatch *watch, const MigdProfile *profile)
                                        NULL);
     migd_watch_query(watch); /* decided on with the sample that this brings */
     migd_watch_changed(watch);
+}
+
+void
+migd_watch_set_prediction(MigdWatch *watch, const MigdRange *total_us, const MigdRange *downtime_us,
+                          const MigdRange *bytes)
+{
+    MigdTraceFinish *report = &watch->info.report;
+
+    if (migd_watch_is_finished(watch))
+        return;
+    report->predicted_total_us = *total_us;
+    report->predicted_downtime_us = *downtime_us;
+    report->predicted_transferred_bytes = *bytes;
 }

@@ -53,10 +53,12 @@ typedef struct {
     MigdSample sample; /* the newest */
     gboolean has_decision;
     MigdDecision decision; /* the newest, as recorded */
-    char *decision_text;   /* the newest sentence */
-    double progress;       /* 0..1, never falls */
+    MigdDecision running; /* the newest while the guest ran here: its numbers are those of passes */
+    char *decision_text;  /* the newest sentence */
+    double progress;      /* 0..1, never falls */
     gboolean progress_valid;
-    MigdTraceFinish report; /* grows; complete once finished */
+    MigdTraceFinish report;   /* grows; complete once finished */
+    guint64 first_pass_bytes; /* sent when pass 1 ended; 0 = not seen */
     char *trace_path;
 } MigdWatchInfo;
 
@@ -136,6 +138,10 @@ void migd_watch_set_observe(MigdWatch *watch, gboolean observe);
 /* Somebody asks for ABORT or POSTCOPY: done as soon as no other action is in flight, also in mode
  * observe. */
 void migd_watch_request(MigdWatch *watch, MigdAction action, MigdDoneFunc done, gpointer user_data);
+
+/* What was predicted before the start, for the report. */
+void migd_watch_set_prediction(MigdWatch *watch, const MigdRange *total_us,
+                               const MigdRange *downtime_us, const MigdRange *bytes);
 
 /* New limits, from now on. */
 void migd_watch_set_profile(MigdWatch *watch, const MigdProfile *profile);

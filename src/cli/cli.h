@@ -47,6 +47,8 @@ typedef enum {
     MIGD_TAKES_MODE = 1 << 15,
     MIGD_TAKES_ENABLE = 1 << 16,
     MIGD_TAKES_ENTRIES = 1 << 17,
+    MIGD_TAKES_BANDWIDTH = 1 << 18,
+    MIGD_TAKES_MAX_AGE = 1 << 19,
 } MigdTakes;
 
 typedef struct {
@@ -70,7 +72,10 @@ typedef struct {
     guint seconds; /* 0 = not given */
     char *mode;    /* of measuring */
     gboolean enable;
-    guint32 entries; /* 0 = not given */
+    guint32 entries;       /* 0 = not given */
+    guint64 bandwidth_bps; /* 0 = not given */
+    gboolean has_max_age;
+    guint64 max_age_us;
 
     GDBusConnection *connection; /* see migd_cli_connect() */
 } MigdCli;

@@ -19,6 +19,7 @@ typedef struct {
     gboolean no_legend, ascii, bytes, help, version, wait, batch, once, check, chart;
     gboolean postcopy, persistent, enable;
     int parallel, seconds, entries;
+    char *bandwidth, *max_age;
 } Raw;
 
 static void
@@ -32,6 +33,8 @@ raw_clear(Raw *raw)
     g_free(raw->engines);
     g_free(raw->id);
     g_free(raw->timeout);
+    g_free(raw->bandwidth);
+    g_free(raw->max_age);
     g_strfreev(raw->options);
     g_strfreev(raw->words);
 }
@@ -85,6 +88,8 @@ parse_raw(char **argv, Raw *raw, GError **error)
         {"mode", 0, 0, G_OPTION_ARG_STRING, &raw->mode, NULL, NULL},
         {"enable", 0, 0, G_OPTION_ARG_NONE, &raw->enable, NULL, NULL},
         {"entries", 0, 0, G_OPTION_ARG_INT, &raw->entries, NULL, NULL},
+        {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &raw->bandwidth, NULL, NULL},
+        {"max-age", 0, 0, G_OPTION_ARG_STRING, &raw->max_age, NULL, NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->words, NULL, NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -114,7 +119,9 @@ given(const Raw *raw)
            (raw->persistent ? MIGD_TAKES_PERSISTENT : 0u) |
            (raw->seconds != NOT_GIVEN ? MIGD_TAKES_SECONDS : 0u) |
            (raw->mode != NULL ? MIGD_TAKES_MODE : 0u) | (raw->enable ? MIGD_TAKES_ENABLE : 0u) |
-           (raw->entries != NOT_GIVEN ? MIGD_TAKES_ENTRIES : 0u);
+           (raw->entries != NOT_GIVEN ? MIGD_TAKES_ENTRIES : 0u) |
+           (raw->bandwidth != NULL ? MIGD_TAKES_BANDWIDTH : 0u) |
+           (raw->max_age != NULL ? MIGD_TAKES_MAX_AGE : 0u);
 }
 
 static gboolean
@@ -122,6 +129,20 @@ refuse(GError **error, const char *what)
 {
     g_set_error_literal(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT, what);
     return FALSE;
+}
+
+static gboolean
+parse_amounts(const Raw *raw, MigdCli *cli, GError **error)
+{
+    if (raw->bandwidth != NULL && !migd_parse_rate(raw->bandwidth, &cli->bandwidth_bps, error)) {
+        g_prefix_error(error, "--bandwidth=: ");
+        return FALSE;
+    }
+    if (raw->max_age != NULL && !migd_parse_duration(raw->max_age, &cli->max_age_us, error)) {
+        g_prefix_error(error, "--max-age=: ");
+        return FALSE;
+    }
+    return TRUE;
 }
 
 static gboolean
@@ -163,7 +184,7 @@ parse_values(const Raw *raw, MigdCli *cli, GError **error)
     for (char **option = raw->options; option != NULL && *option != NULL; option++)
         if (strchr(*option, '=') == NULL || **option == '=')
             return refuse(error, "--option= takes KEY=VALUE");
-    return TRUE;
+    return parse_amounts(raw, cli, error);
 }
 
 static void
@@ -190,6 +211,7 @@ keep(Raw *raw, MigdCli *cli)
     cli->mode = g_steal_pointer(&raw->mode);
     cli->enable = raw->enable;
     cli->entries = raw->entries != NOT_GIVEN ? (guint32)raw->entries : 0;
+    cli->has_max_age = raw->max_age != NULL;
 }
 
 gboolean

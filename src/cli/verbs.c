@@ -17,6 +17,12 @@ static const MigdVerb verbs[] = {
      MIGD_TAKES_PROFILE | MIGD_TAKES_OPTION | MIGD_TAKES_ID | MIGD_TAKES_WAIT | MIGD_TAKES_TIMEOUT |
          MIGD_TAKES_POSTCOPY | MIGD_TAKES_PARALLEL | MIGD_TAKES_MIGRATE_URI,
      migd_verb_migrate},
+    {"predict", "VM [DEST]", "What a migration would come to, before it starts", 1, 2,
+     MIGD_TAKES_PROFILE | MIGD_TAKES_OPTION | MIGD_TAKES_POSTCOPY | MIGD_TAKES_SECONDS |
+         MIGD_TAKES_MODE | MIGD_TAKES_BANDWIDTH | MIGD_TAKES_MAX_AGE,
+     migd_verb_predict},
+    {"history", "[VM]", "Finished migrations, what was predicted and what came", 0, 1, 0,
+     migd_verb_history},
     {"cancel", "VM|ID", "End a migration; the guest stays here", 1, 1, 0, migd_verb_cancel},
     {"postcopy", "VM|ID", "Switch to post-copy now", 1, 1, 0, migd_verb_postcopy},
     {"set-limits", "VM|ID KEY=VALUE...", "Change limits of a running migration", 2, ANY, 0,
@@ -63,12 +69,14 @@ static const struct {
     {MIGD_TAKES_PARALLEL, "--parallel=N", "libvirt: connections, instead of as many as needed"},
     {MIGD_TAKES_MIGRATE_URI, "--migrate-uri=URI", "libvirt: where the stream goes"},
     {MIGD_TAKES_PERSISTENT, "--persistent", "For the next start of the VM as well"},
-    {MIGD_TAKES_SECONDS, "--seconds=N", "How long to measure, 1 (the default) to 60"},
+    {MIGD_TAKES_SECONDS, "--seconds=N", "How long to measure, 1 to 60"},
     {MIGD_TAKES_MODE, "--mode=MODE", "page-sampling, or on KVM dirty-bitmap, dirty-ring"},
     {MIGD_TAKES_BATCH, "--batch", "Plain lines instead of a picture that changes"},
     {MIGD_TAKES_ONCE, "--once", "Print the picture as it is now, and exit"},
     {MIGD_TAKES_CHECK, "--check", "Exit 1 unless the decisions are the same, bit for bit"},
     {MIGD_TAKES_ENABLE, "--enable", "Turn MECHANISM on, or the best by the profile"},
+    {MIGD_TAKES_BANDWIDTH, "--bandwidth=RATE", "What the link carries, e.g. 10Gbit/s"},
+    {MIGD_TAKES_MAX_AGE, "--max-age=TIME", "An earlier measurement this old will do (30s)"},
     {MIGD_TAKES_ENTRIES, "--entries=N", "Of each vCPU's dirty ring, 1024 to 65536"},
     {MIGD_TAKES_CHART, "--chart", "Show the picture too"},
 };

@@ -37,6 +37,9 @@ const MigdTraceField migd_trace_finish_fields[] = {
     FINISH(passes, MIGD_TRACE_U64),
     FINISH(throttle_us, MIGD_TRACE_U64),
     FINISH(decisions, MIGD_TRACE_U32),
+    FINISH(predicted_total_us, MIGD_TRACE_RANGE),
+    FINISH(predicted_downtime_us, MIGD_TRACE_RANGE),
+    FINISH(predicted_transferred_bytes, MIGD_TRACE_RANGE),
     {NULL, 0, MIGD_TRACE_U64},
 };
 

@@ -47,6 +47,8 @@ typedef struct {
     guint64 total_us, downtime_us, transferred_bytes, total_bytes, passes;
     guint64 throttle_us; /* integral of the throttle: guest time taken away */
     guint32 decisions;
+    /* as of before the start; high 0 = nothing was predicted */
+    MigdRange predicted_total_us, predicted_downtime_us, predicted_transferred_bytes;
 } MigdTraceFinish;
 
 void migd_trace_finish_clear(MigdTraceFinish *finish);

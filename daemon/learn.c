@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Medians and their spread: one migration on a bad day must not spoil the next predictions. Newer
+ * ones count more by being the only ones that are looked at: the newest WINDOW.
+ */
+#include "daemon/learn.h"
+
+#include <math.h>
+#include <string.h>
+
+#define WINDOW 24
+#define LEAST_SPREAD 0.02
+
+/* Of migrations between other hosts. */
+#define ELSEWHERE 2.0
+
+/* The limit binds when the stream comes this close to it. */
+#define BINDS 0.9
+
+/* Pairs of pauses whose bytes differ by less than this say nothing of the speed. */
+#define APART_BYTES 2e6
+
+typedef gboolean (*ValueFunc)(const MigdPast *past, double *ret);
+
+typedef struct {
+    double values[WINDOW];
+    guint n;
+    guint64 newest_us;
+} Values;
+
+static int
+compare(gconstpointer a, gconstpointer b, gpointer user_data)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Sorts. */
+static double
+median(double *values, guint n)
+{
+    g_qsort_with_data(values, (gint)n, sizeof *values, compare, NULL);
+    return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static void
+keep(Values *values, double value, guint64 end_us)
+{
+    if (values->n == WINDOW || !(value > 0))
+        return;
+    values->values[values->n++] = value;
+    values->newest_us = MAX(values->newest_us, end_us);
+}
+
+/* The median, and by the median of the relative deviations how far single ones lie from it. Few
+ * values leave `few` as spread. */
+static MigdLesson
+lesson_of(Values *values, double few)
+{
+    MigdLesson lesson = {.n = values->n, .newest_us = values->newest_us};
+    double away[WINDOW];
+
+    if (values->n == 0)
+        return lesson;
+    lesson.guess.mid = median(values->values, values->n);
+    for (guint i = 0; i < values->n; i++)
+        away[i] = fabs(log(values->values[i] / lesson.guess.mid));
+    /* 1.48: from the median deviation to sigma; the share of doubt shrinks with the evidence. */
+    lesson.guess.spread =
+        MAX(hypot(1.48 * median(away, values->n), few / sqrt(values->n)), LEAST_SPREAD);
+    return lesson;
+}
+
+typedef enum { DOMAIN, PEER, ANYWHERE } Scope;
+
+static gboolean
+in_scope(const MigdPast *past, Scope scope, const char *domain_uuid, const char *peer)
+{
+    if (strcmp(past->result, "succeeded") != 0)
+        return FALSE;
+    switch (scope) {
+    case DOMAIN:
+        return strcmp(past->domain_uuid, domain_uuid) == 0;
+    case PEER:
+        return strcmp(past->peer, peer) == 0;
+    case ANYWHERE:
+        break;
+    }
+    return TRUE;
+}
+
+/* Newest first. */
+static Values
+collect(const GPtrArray *past, Scope scope, const char *domain_uuid, const char *peer,
+        ValueFunc value_of)
+{
+    Values values = {0};
+
+    for (guint i = past->len; i > 0; i--) {
+        const MigdPast *one = past->pdata[i - 1];
+        double value;
+
+        if (in_scope(one, scope, domain_uuid, peer) && value_of(one, &value))
+            keep(&values, value, one->end_realtime_us);
+    }
+    return values;
+}
+
+/* From the hosts that it is about, else from any. */
+static MigdLesson
+learn_of_peer(const GPtrArray *past, const char *peer, ValueFunc value_of, double few)
+{
+    Values values = collect(past, PEER, "", peer, value_of);
+    MigdLesson lesson = lesson_of(&values, few);
+
+    if (lesson.n > 0)
+        return lesson;
+    values = collect(past, ANYWHERE, "", "", value_of);
+    lesson = lesson_of(&values, few);
+    lesson.guess.spread *= ELSEWHERE;
+    return lesson;
+}
+
+static MigdLesson
+learn_of_domain(const GPtrArray *past, const char *domain_uuid, ValueFunc value_of, double few)
+{
+    Values values = collect(past, DOMAIN, domain_uuid, "", value_of);
+
+    return lesson_of(&values, few);
+}
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+static gboolean
+setup_of(const MigdPast *past, double *ret)
+{
+    *ret = (double)past->setup_us / G_USEC_PER_SEC;
+    return past->setup_us > 0;
+}
+
+static gboolean
+faster_of(const MigdPast *past, double *ret)
+{
+    *ret = past->measured_bytes > 0
+               ? CLAMP((double)past->live_bytes / (double)past->measured_bytes, 0.33, 3)
+               : 0;
+    return past->measured_bytes > 0 && past->live_bytes > 0;
+}
+
+static gboolean
+filled_of(const MigdPast *past, double *ret)
+{
+    *ret = past->resident_bytes > 0
+               ? MIN((double)past->first_pass_bytes / (double)past->resident_bytes, 1.1)
+               : 0;
+    return past->resident_bytes > 0 && past->first_pass_bytes > 0;
+}
+
+static gboolean
+first_pass_of(const MigdPast *past, double *ret)
+{
+    *ret = (double)past->first_pass_bytes;
+    return past->first_pass_bytes > 0;
+}
+
+static gboolean
+lambda_of(const MigdPast *past, double *ret)
+{
+    *ret = (double)past->lambda_bps;
+    return past->lambda_bps > 0 && past->working_set_bytes > 0;
+}
+
+static gboolean
+working_set_of(const MigdPast *past, double *ret)
+{
+    *ret = (double)past->working_set_bytes;
+    return past->lambda_bps > 0 && past->working_set_bytes > 0;
+}
+
+/* ---- link and pause ------------------------------------------------------------------------- */
+
+static gboolean
+is_limited(const MigdPast *past)
+{
+    return past->max_bandwidth_bps > 0 &&
+           (double)past->bandwidth_bps > BINDS * (double)past->max_bandwidth_bps;
+}
+
+static gboolean
+free_link_of(const MigdPast *past, double *ret)
+{
+    *ret = (double)past->bandwidth_bps;
+    return past->bandwidth_bps > 0 && !is_limited(past);
+}
+
+/* Where a limit bound the passes, only pauses tell the speed of the link, for limits do not hold
+ * in them: the slope of the pause over the bytes sent in it, as the median of all pairs (Theil,
+ * 1950; Sen, 1968). 0 = not to be told. */
+static double
+seconds_per_byte(const GPtrArray *past, const char *peer)
+{
+    const MigdPast *used[WINDOW];
+    g_autofree double *slopes = g_new(double, WINDOW *WINDOW);
+    guint n = 0, n_slopes = 0;
+
+    for (guint i = past->len; i > 0 && n < WINDOW; i--) {
+        const MigdPast *one = past->pdata[i - 1];
+
+        if (in_scope(one, PEER, "", peer) && is_limited(one) && one->downtime_bytes > 0)
+            used[n++] = one;
+    }
+    for (guint i = 0; i < n; i++)
+        for (guint j = 0; j < i; j++) {
+            double bytes = (double)used[i]->downtime_bytes - (double)used[j]->downtime_bytes;
+            double us = (double)used[i]->downtime_us - (double)used[j]->downtime_us;
+
+            if (fabs(bytes) >= APART_BYTES)
+                slopes[n_slopes++] = us / bytes / G_USEC_PER_SEC;
+        }
+    return n_slopes >= 3 ? MAX(median(slopes, n_slopes), 0) : 0;
+}
+
+/* The least speed that a limited migration shows: its bytes cannot have taken longer than all of
+ * its pause. */
+static gboolean
+pause_speed_of(const MigdPast *past, double *ret)
+{
+    *ret = past->downtime_us > 0
+               ? (double)past->downtime_bytes * G_USEC_PER_SEC / (double)past->downtime_us
+               : 0;
+    return is_limited(past) && past->downtime_us > 0 && *ret > (double)past->max_bandwidth_bps;
+}
+
+static void
+learn_link(const GPtrArray *past, const char *peer, MigdLessons *ret)
+{
+    Values values = collect(past, PEER, "", peer, free_link_of);
+    double slope = seconds_per_byte(past, peer);
+
+    ret->link_bps = lesson_of(&values, 0.05);
+    if (ret->link_bps.n > 0)
+        return;
+    values = collect(past, PEER, "", peer, pause_speed_of);
+    ret->link_bps = lesson_of(&values, 0.3);
+    if (ret->link_bps.n > 0 && slope > 0)
+        ret->link_bps.guess = (MigdGuess){MAX(1 / slope, ret->link_bps.guess.mid), 0.2};
+}
+
+/* What the bytes do not explain. */
+static void
+learn_fixed(const GPtrArray *past, const char *peer, MigdLessons *ret)
+{
+    double link = ret->link_bps.guess.mid;
+    Values values = {0};
+
+    for (guint i = past->len; i > 0; i--) {
+        const MigdPast *one = past->pdata[i - 1];
+        double speed = is_limited(one) ? link : (double)one->bandwidth_bps;
+        double pause_s = (double)one->downtime_us / G_USEC_PER_SEC;
+
+        if (!in_scope(one, PEER, "", peer) || speed <= 0 || pause_s <= 0 ||
+            one->downtime_bytes == 0)
+            continue;
+        /* A millisecond is what pauses are told in. */
+        keep(&values, MAX(pause_s - (double)one->downtime_bytes / speed, 0.001),
+             one->end_realtime_us);
+    }
+    ret->fixed_s = lesson_of(&values, 0.3);
+}
+
+void
+migd_learn(const GPtrArray *past, const char *domain_uuid, const char *peer, MigdLessons *ret)
+{
+    *ret = (MigdLessons){
+        .setup_s = learn_of_peer(past, peer, setup_of, 0.5),
+        .filled = learn_of_peer(past, peer, filled_of, 0.05),
+        .faster = learn_of_domain(past, domain_uuid, faster_of, 0.1),
+        .first_pass_bytes = learn_of_domain(past, domain_uuid, first_pass_of, 0.1),
+        .lambda_bps = learn_of_domain(past, domain_uuid, lambda_of, 0.3),
+        .working_set_bytes = learn_of_domain(past, domain_uuid, working_set_of, 0.2),
+    };
+    if (ret->faster.n == 0)
+        ret->faster = learn_of_peer(past, peer, faster_of, 0.1);
+    learn_link(past, peer, ret);
+    learn_fixed(past, peer, ret);
+}
