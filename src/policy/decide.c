@@ -28,8 +28,8 @@
 #define HOPELESS_PASSES 5
 #define HOPELESS_DEADLINE_PART (1 / 3.0)
 
-/* Hidden bytes are sent at the rate of the moment of the pause, which may be less than today's. */
-#define HIDDEN_MARGIN 1.25
+/* Hidden bytes are sent at the rate of the moment of the pause, which may be half of today's. */
+#define HIDDEN_MARGIN 2
 
 /* A guest that has made no progress for this many passes does not converge, whatever the forecast.
  */
@@ -192,6 +192,52 @@ rule_pending(const MigdView *view, MigdDecision *decision)
     return pending(view) && say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_ACTION_PENDING);
 }
 
+/* The part of the deadline is gone in which a way may still turn up. */
+static gboolean
+late_enough(const MigdView *view)
+{
+    const MigdTrack *track = view->track;
+    double gone_s = (double)(track->sync.time_us - track->start_us) / G_USEC_PER_SEC;
+
+    return track->profile.on_deadline == MIGD_DEADLINE_ABORT && !isinf(view->to_deadline_s) &&
+           migd_view_may(view, MIGD_ACTION_ABORT) &&
+           gone_s >= HOPELESS_DEADLINE_PART * (gone_s + view->to_deadline_s);
+}
+
+/* What a pause costs whatever is left to send, seconds, as far as earlier migrations have taught;
+ * `margin` for the bytes that nobody sees, whose rate nobody knows. */
+static double
+learned_pause_s(const MigdTrack *track, double margin)
+{
+    double bps = MAX(track->link.usual_bps, track->link.bps);
+    double fixed_s = (double)track->costs.fixed_us / G_USEC_PER_SEC;
+
+    return bps > 0 ? fixed_s + margin * (double)track->costs.hidden_bytes / bps : fixed_s;
+}
+
+/* What a pause costs at least is over the cap already: whatever the guest is made to pay is in
+ * vain, and a guest that converges would break the limit. An inference from slow syncs is no such
+ * proof.
+ */
+static gboolean
+rule_costs_over_cap(const MigdView *view, MigdDecision *decision)
+{
+    const MigdTrack *track = view->track;
+    gboolean proven =
+        learned_pause_s(track, 1) * G_USEC_PER_SEC >= (double)track->profile.max_downtime_us;
+
+    if (view->forced || (!proven && view->cap_s > 0))
+        return FALSE;
+    if ((proven || late_enough(view)) && track->profile.on_deadline == MIGD_DEADLINE_ABORT &&
+        migd_view_may(view, MIGD_ACTION_ABORT))
+        return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_COSTS_OVER_CAP);
+    if (view->state.throttle >= 0.05 && migd_view_may(view, MIGD_ACTION_RELEASE)) {
+        decision->trigger_pct = 1;
+        return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_COSTS_OVER_CAP);
+    }
+    return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_COSTS_OVER_CAP);
+}
+
 static gboolean
 rule_first_pass(const MigdView *view, MigdDecision *decision)
 {
@@ -295,18 +341,6 @@ rule_useless_throttle(const MigdView *view, MigdDecision *decision)
     return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
 }
 
-/* The part of the deadline is gone in which a way may still turn up. */
-static gboolean
-late_enough(const MigdView *view)
-{
-    const MigdTrack *track = view->track;
-    double gone_s = (double)(track->sync.time_us - track->start_us) / G_USEC_PER_SEC;
-
-    return track->profile.on_deadline == MIGD_DEADLINE_ABORT && !isinf(view->to_deadline_s) &&
-           migd_view_may(view, MIGD_ACTION_ABORT) &&
-           gone_s >= HOPELESS_DEADLINE_PART * (gone_s + view->to_deadline_s);
-}
-
 /* Nothing allowed ends it, and that has been so for long: an abort that is right is better early
  * than late. */
 static gboolean
@@ -316,22 +350,6 @@ rule_hopeless(const MigdView *view, MigdDecision *decision)
         !without_progress(view->track, enough(view->track, HOPELESS_PASSES)))
         return FALSE;
     return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_HOPELESS_ABORT);
-}
-
-/* What a pause costs at least is over the cap already: whatever the guest is made to pay is in
- * vain.
- */
-static gboolean
-rule_costs_over_cap(const MigdView *view, MigdDecision *decision)
-{
-    if (view->cap_s > 0)
-        return FALSE;
-    if (view->state.throttle >= 0.05 && migd_view_may(view, MIGD_ACTION_RELEASE)) {
-        decision->trigger_pct = 1;
-        return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_COSTS_OVER_CAP);
-    }
-    return say(decision, late_enough(view) ? MIGD_ACTION_ABORT : MIGD_ACTION_WAIT, 0,
-               MIGD_REASON_COSTS_OVER_CAP);
 }
 
 static gboolean
@@ -347,20 +365,10 @@ rule_watch(const MigdView *view, MigdDecision *decision)
 }
 
 static const Rule rules[] = {
-    rule_not_steerable,
-    rule_over_cap,
-    rule_deadline,
-    rule_pending,
-    rule_first_pass,
-    rule_network_dip,
-    rule_costs_over_cap,
-    rule_downtime,
-    rule_converging,
-    rule_bandwidth,
-    rule_throttle_or_postcopy,
-    rule_useless_throttle,
-    rule_hopeless,
-    rule_watch,
+    rule_not_steerable, rule_over_cap,   rule_costs_over_cap,       rule_deadline,
+    rule_pending,       rule_first_pass, rule_network_dip,          rule_downtime,
+    rule_converging,    rule_bandwidth,  rule_throttle_or_postcopy, rule_useless_throttle,
+    rule_hopeless,      rule_watch,
 };
 
 static MigdVerdict
@@ -403,14 +411,10 @@ seconds_to_deadline(const MigdTrack *track)
 static double
 limit_within_cap(const MigdTrack *track)
 {
-    double bps = MAX(track->link.usual_bps, track->link.bps);
-    double cap_s = (double)track->profile.max_downtime_us / G_USEC_PER_SEC -
-                   MAX((double)track->costs.fixed_us / G_USEC_PER_SEC, track->link.sync_s);
+    double most_s = (double)track->profile.max_downtime_us / G_USEC_PER_SEC;
+    double cap_s = most_s - MAX(learned_pause_s(track, HIDDEN_MARGIN), track->link.sync_s);
 
-    if (bps <= 0 || cap_s <= 0)
-        return cap_s;
-    return MAX(cap_s - HIDDEN_MARGIN * (double)track->costs.hidden_bytes / bps,
-               LEAST_LIMIT * cap_s);
+    return track->costs.hidden_bytes > 0 ? MAX(cap_s, LEAST_LIMIT * most_s) : cap_s;
 }
 
 static MigdView

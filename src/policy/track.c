@@ -6,7 +6,6 @@
  */
 #include "policy/track-internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -96,14 +95,6 @@ merge(MigdSample *last, const MigdSample *sample)
     *last = merged;
 }
 
-static int
-by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* The median surprise: a change of phase is one large surprise among small ones, noise makes them
  * all middling. */
 static double
@@ -114,8 +105,13 @@ unsteadiness(const MigdTrack *track)
 
     if (n < 3)
         return MIGD_STEADY;
-    memcpy(sorted, track->misses, n * sizeof sorted[0]);
-    qsort(sorted, n, sizeof sorted[0], by_size);
+    for (guint i = 0; i < n; i++) {
+        guint j = i;
+
+        for (; j > 0 && sorted[j - 1] > track->misses[i]; j--)
+            sorted[j] = sorted[j - 1];
+        sorted[j] = track->misses[i];
+    }
     return MAX(MIGD_STEADY, sorted[n / 2]);
 }
 
