@@ -180,18 +180,30 @@ working_set_of(const MigdPast *past, double *ret)
 
 /* ---- link and pause ------------------------------------------------------------------------- */
 
+/* What the passes were sent with: as measured in them or, where none was seen whole, over all of
+ * them. bytes/s; 0 = not known. */
+static double
+stream_of(const MigdPast *past)
+{
+    double us = (double)past->total_us - (double)past->setup_us - (double)past->downtime_us;
+    double bytes = (double)past->transferred_bytes - (double)past->downtime_bytes;
+
+    if (past->bandwidth_bps > 0)
+        return (double)past->bandwidth_bps;
+    return us > 0 && bytes > 0 && past->downtime_bytes > 0 ? bytes * G_USEC_PER_SEC / us : 0;
+}
+
 static gboolean
 is_limited(const MigdPast *past)
 {
-    return past->max_bandwidth_bps > 0 &&
-           (double)past->bandwidth_bps > BINDS * (double)past->max_bandwidth_bps;
+    return past->max_bandwidth_bps > 0 && stream_of(past) > BINDS * (double)past->max_bandwidth_bps;
 }
 
 static gboolean
 free_link_of(const MigdPast *past, double *ret)
 {
-    *ret = (double)past->bandwidth_bps;
-    return past->bandwidth_bps > 0 && !is_limited(past);
+    *ret = stream_of(past);
+    return *ret > 0 && !is_limited(past);
 }
 
 /* Where a limit bound the passes, only pauses tell the speed of the link, for limits do not hold
@@ -256,7 +268,7 @@ learn_fixed(const GPtrArray *past, const char *peer, MigdLessons *ret)
 
     for (guint i = past->len; i > 0; i--) {
         const MigdPast *one = past->pdata[i - 1];
-        double speed = is_limited(one) ? link : (double)one->bandwidth_bps;
+        double speed = is_limited(one) ? link : stream_of(one);
         double pause_s = (double)one->downtime_us / G_USEC_PER_SEC;
 
         if (!in_scope(one, PEER, "", peer) || speed <= 0 || pause_s <= 0 ||

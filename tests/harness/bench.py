@@ -9,6 +9,7 @@ from .process import clean_up_on_signals
 KINDS = {
     "live": "engines against each other on real QEMUs",
     "latency": "from MIGRATION_PASS on the socket to the command on the socket",
+    "predict": "predictions against what came, on real QEMUs",
     "policy": "engines against the best plan, on described migrations",
     "idle": "what migrationd costs with 50 QEMUs and nothing to do",
 }
