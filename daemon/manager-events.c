@@ -38,6 +38,7 @@ follow(MigdManager *manager, MigdManagedDomain *domain)
                             .origin = "external",
                             .destination = "",
                             .profile = profile,
+                            .costs = migd_predictor_costs(manager->predictor, domain->uuid, ""),
                             .observe = migd_manager_observes_domain(manager, domain->uuid),
                             .trace_path = migd_traces_path(manager->trace_directory, id)};
 

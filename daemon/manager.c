@@ -336,15 +336,17 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
                      const MigdMigrateRequest *request, MigdDoneFunc done, gpointer user_data,
                      GError **error)
 {
-    MigdWatchSetup setup = {.id = request->id,
-                            .domain_uuid = domain->uuid,
-                            .domain_name = domain->name,
-                            .origin = "migrationd",
-                            .destination = request->destination,
-                            .migrate_uri = request->migrate_uri,
-                            .connections = request->connections,
-                            .profile = request->profile,
-                            .observe = migd_manager_observes_domain(manager, domain->uuid)};
+    MigdWatchSetup setup = {
+        .id = request->id,
+        .domain_uuid = domain->uuid,
+        .domain_name = domain->name,
+        .origin = "migrationd",
+        .destination = request->destination,
+        .migrate_uri = request->migrate_uri,
+        .connections = request->connections,
+        .profile = request->profile,
+        .costs = migd_predictor_costs(manager->predictor, domain->uuid, request->destination),
+        .observe = migd_manager_observes_domain(manager, domain->uuid)};
     MigdWatch *watch;
 
     if (!check_id(manager, setup.id, error))

@@ -385,6 +385,16 @@ migd_predictor_cancel(MigdPredictor *predictor, guint id)
     }
 }
 
+MigdCosts
+migd_predictor_costs(const MigdPredictor *predictor, const char *uuid, const char *destination)
+{
+    g_autofree char *peer = migd_history_peer(destination);
+    MigdLessons lessons;
+
+    migd_learn(migd_history_list(predictor->history), uuid, peer, &lessons);
+    return (MigdCosts){.fixed_us = migd_from_double(lessons.fixed_s.guess.mid * G_USEC_PER_SEC)};
+}
+
 /* ---- the report ----------------------------------------------------------------------------- */
 
 void

@@ -64,6 +64,11 @@ migd_predictor_ask(MigdPredictor *predictor, const char *uuid, const MigdPredict
                    MigdPredictFunc callback, gpointer user_data);
 void migd_predictor_cancel(MigdPredictor *predictor, guint id);
 
+/* What a pause of the guest `uuid` costs on the way to `destination`, as learned; all 0 = not
+ * known. */
+MigdCosts
+migd_predictor_costs(const MigdPredictor *predictor, const char *uuid, const char *destination);
+
 /* A migration begins: what is known by now is predicted, without measuring, and `watch` keeps it
  * for its report. A prediction for it that was just asked for is taken as it is. */
 void migd_predictor_expect(MigdPredictor *predictor, MigdWatch *watch, gboolean postcopy);

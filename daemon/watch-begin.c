@@ -22,6 +22,7 @@ begin_track(MigdWatch *watch)
         migd_guard_abilities(&watch->guard, watch->guard.seen.has, watch->throttle_cocked);
     migd_watch_record_start(watch);
     watch->track = migd_track_new(&watch->info.profile, &watch->abilities);
+    migd_track_set_costs(watch->track, &watch->info.costs);
 }
 
 /* ---- started by migrationd ------------------------------------------------------------------ */
@@ -58,6 +59,18 @@ got_started(const GError *error, gpointer user_data)
     migd_watch_go(watch);
 }
 
+/* The downtime limit (µs) that we start with, in whole ms as hypervisors take it: what the policy
+ * begins with, or, where it may not raise it later, all that the profile allows. */
+static guint64
+start_limit(const MigdProfile *profile, const MigdCosts *costs)
+{
+    guint64 us = migd_profile_allows(profile, MIGD_ACTION_SET_DOWNTIME)
+                     ? migd_start_limit_us(profile, costs)
+                     : profile->max_downtime_us;
+
+    return MAX(us / 1000, 1) * 1000;
+}
+
 /* What is set at the start: as little as the profile needs. `ret_touched` = the knobs that this
  * sets. */
 static MigdStartOptions
@@ -82,8 +95,8 @@ choose_options(const MigdWatch *watch, gboolean allow_postcopy, guint32 *ret_tou
         *ret_touched |= MIGD_KNOB_POSTCOPY;
     }
     if ((saved->has & MIGD_KNOB_DOWNTIME) != 0 &&
-        saved->downtime_limit_us > profile->max_downtime_us) {
-        options.downtime_limit_us = profile->max_downtime_us;
+        saved->downtime_limit_us > start_limit(profile, &watch->info.costs)) {
+        options.downtime_limit_us = start_limit(profile, &watch->info.costs);
         *ret_touched |= MIGD_KNOB_DOWNTIME;
     }
     if ((saved->has & MIGD_KNOB_BANDWIDTH) != 0 && profile->max_bandwidth_bps != 0 &&
@@ -261,6 +274,7 @@ restore_memory(MigdWatch *watch, const MigdTrace *trace)
     watch->start_us = start->time_us;
     info->start_realtime_us = start->realtime_us;
     info->profile = start->profile;
+    info->costs = start->costs;
     watch->abilities = start->abilities;
     watch->throttle_cocked = start->abilities.throttle_cocked;
     migd_guard_init(&watch->guard, &start->saved);
@@ -268,7 +282,7 @@ restore_memory(MigdWatch *watch, const MigdTrace *trace)
     watch->guard_ready = start->saved.has != 0;
     migd_guard_touch(&watch->guard, start->touched);
     if ((start->touched & MIGD_KNOB_DOWNTIME) != 0) {
-        watch->guard.seen.downtime_limit_us = start->profile.max_downtime_us;
+        watch->guard.seen.downtime_limit_us = start_limit(&start->profile, &start->costs);
         watch->guard.unsettled &= ~(guint32)MIGD_KNOB_DOWNTIME;
     }
     if ((start->touched & MIGD_KNOB_BANDWIDTH) != 0) {

@@ -75,6 +75,7 @@ migd_watch_record_start(MigdWatch *watch)
                             .mode = (char *)(info->observe ? "observe" : "enforce"),
                             .profile = info->profile,
                             .abilities = watch->abilities,
+                            .costs = info->costs,
                             .saved = watch->guard.saved,
                             .touched = watch->guard.touched};
 

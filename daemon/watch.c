@@ -41,6 +41,7 @@ migd_watch_new(MigdDomain *domain, const MigdWatchSetup *setup, const MigdWatchL
     info->incoming = setup->incoming;
     info->start_realtime_us = (guint64)g_get_real_time();
     info->profile = *setup->profile;
+    info->costs = setup->costs;
     info->observe = setup->observe;
     info->trace_path = setup->trace_path;
     info->error = g_strdup("");

@@ -45,6 +45,7 @@ typedef struct {
     gboolean incoming;   /* it arrives here: only its state and its end are known */
     guint64 start_realtime_us;
     MigdProfile profile;
+    MigdCosts costs; /* of a pause, as learned before the start */
     gboolean observe;
     MigdWatchState state;
     MigdResult result;
@@ -79,6 +80,7 @@ typedef struct {
     guint32 connections;     /* 0 = as many as it needs */
     gboolean incoming;       /* no trace then */
     const MigdProfile *profile;
+    MigdCosts costs;  /* of a pause, as known; 0 = not known */
     gboolean observe; /* decide, but touch nothing */
     char *trace_path; /* taken */
 } MigdWatchSetup;

@@ -20,11 +20,18 @@
     }
 
 const MigdTraceField migd_trace_start_fields[] = {
-    START(realtime_us, MIGD_TRACE_U64),  START(boot_id, MIGD_TRACE_TEXT_NULL),
-    START(id, MIGD_TRACE_TEXT),          START(domain_uuid, MIGD_TRACE_TEXT),
-    START(domain_name, MIGD_TRACE_TEXT), START(origin, MIGD_TRACE_TEXT),
-    START(direction, MIGD_TRACE_TEXT),   START(destination, MIGD_TRACE_TEXT),
-    START(mode, MIGD_TRACE_TEXT),        {NULL, 0, MIGD_TRACE_U64},
+    START(realtime_us, MIGD_TRACE_U64),
+    START(boot_id, MIGD_TRACE_TEXT_NULL),
+    START(id, MIGD_TRACE_TEXT),
+    START(domain_uuid, MIGD_TRACE_TEXT),
+    START(domain_name, MIGD_TRACE_TEXT),
+    START(origin, MIGD_TRACE_TEXT),
+    START(direction, MIGD_TRACE_TEXT),
+    START(destination, MIGD_TRACE_TEXT),
+    START(mode, MIGD_TRACE_TEXT),
+    {"fixed_us", G_STRUCT_OFFSET(MigdTraceStart, costs.fixed_us), MIGD_TRACE_U64_ZERO},
+    {"hidden_bytes", G_STRUCT_OFFSET(MigdTraceStart, costs.hidden_bytes), MIGD_TRACE_U64_ZERO},
+    {NULL, 0, MIGD_TRACE_U64},
 };
 
 const MigdTraceField migd_trace_finish_fields[] = {

@@ -13,6 +13,7 @@ typedef enum {
     MIGD_TRACE_TEXT,      /* char *, never NULL */
     MIGD_TRACE_TEXT_NULL, /* char *, NULL is left out */
     MIGD_TRACE_U64,       /* MIGD_NEVER is "never" */
+    MIGD_TRACE_U64_ZERO,  /* 0 is left out, as older writers do */
     MIGD_TRACE_U32,
     MIGD_TRACE_RANGE, /* MigdRange: three keys, KEY_low, KEY_mid, KEY_high */
 } MigdTraceType;

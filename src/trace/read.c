@@ -83,6 +83,7 @@ read_field(const MigdJson *object, void *base, const MigdTraceField *field, GErr
 {
     void *p = (char *)base + field->offset;
     const char *key = field->key;
+    MigdJsonResult result;
 
     switch (field->type) {
     case MIGD_TRACE_TEXT:
@@ -91,6 +92,8 @@ read_field(const MigdJson *object, void *base, const MigdTraceField *field, GErr
         return !migd_json_has(object, key) || need_text(object, key, p, error);
     case MIGD_TRACE_U64:
         return need_u64(object, key, p, error);
+    case MIGD_TRACE_U64_ZERO:
+        return get_u64(object, key, p, &result, error);
     case MIGD_TRACE_U32:
         return need(migd_json_get_u32(object, key, 0, G_MAXUINT32, p, error), key, error);
     case MIGD_TRACE_RANGE:

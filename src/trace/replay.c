@@ -128,6 +128,7 @@ migd_trace_replay(const MigdTrace *trace, const MigdProfile *profile, MigdReplay
 {
     g_autoptr(MigdTrack) track =
         migd_track_new(profile != NULL ? profile : &trace->start.profile, &trace->start.abilities);
+    migd_track_set_costs(track, &trace->start.costs);
     Replay replay = {.trace = trace,
                      .profile = profile,
                      .track = track,

@@ -32,6 +32,7 @@ typedef struct {
     char *mode;          /* "enforce", "observe" */
     MigdProfile profile; /* written key by key, so a trace does not depend on files */
     MigdAbilities abilities;
+    MigdCosts costs; /* of a pause, as known at the start; 0 = not known */
     MigdKnobs saved; /* in force before migrationd touched anything; put back at the end */
     guint32 touched; /* MIGD_KNOB_… that migrationd has set at the start */
 } MigdTraceStart;

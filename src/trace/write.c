@@ -162,6 +162,10 @@ add_field(MigdJson *object, const void *base, const MigdTraceField *field)
         if (*(char *const *)p != NULL)
             migd_json_add_string(object, field->key, *(char *const *)p);
         break;
+    case MIGD_TRACE_U64_ZERO:
+        if (*(const guint64 *)p != 0)
+            add_u64(object, field->key, *(const guint64 *)p);
+        break;
     case MIGD_TRACE_U64:
         add_u64(object, field->key, *(const guint64 *)p);
         break;
