@@ -131,12 +131,12 @@ sync_log(MigdSim *sim)
     sim->check_s = sim->now_s + burst(sim).seconds;
 }
 
-/* The last sync comes once the guest stands; it finds nothing, for no time has passed. */
+/* The last sync comes once the guest stands. */
 static void
 stop_guest(MigdSim *sim)
 {
+    migd_sim_merge_dirty(sim);
     sim->status = MIGD_STATUS_SWITCHOVER;
-    sim->pass++;
     sim->pause_s = (sim->left_bytes + sim->values[MIGD_SCN_HIDDEN]) / migd_sim_link_bps(sim) +
                    sim->values[MIGD_SCN_FIXED_DOWNTIME] +
                    sim->values[MIGD_SCN_SYNC] * sim->values[MIGD_SCN_MEMORY] / 1073741824;
@@ -237,6 +237,12 @@ end_of_segment(MigdSim *sim)
     }
     if (!sim->syncing && !check(sim))
         return MIGD_SIM_NOTHING;
+    /* Nothing is less than a limit of nothing, so there is no sync; but nothing is left, so QEMU
+     * takes the migration for done, and finds out in the pause what is dirty. */
+    if (!sim->syncing && sim->knobs.downtime_limit_us == 0) {
+        stop_guest(sim);
+        return MIGD_SIM_STATUS;
+    }
 
     double sync_s = sim->values[MIGD_SCN_SYNC] * sim->values[MIGD_SCN_MEMORY] / 1073741824;
     if (!sim->syncing && sync_s > 0) {

@@ -547,7 +547,7 @@ test_cloud_hypervisor(void)
 {
     g_autoptr(Seat) seat = seat_new("cloud-hypervisor", 64, LINK_BPS, TRUE);
 
-    g_assert_cmpuint(seat->knobs.downtime_limit_us, ==, 0);
+    g_assert_cmpuint(seat->knobs.downtime_limit_us, ==, MS(1));
     seat->sample.transferred_bytes = 100000;
     assert_waits(look_at_sync(seat, 10, 2, 3001)); /* 10 kB/s: 300.1 ms */
     seat->sample.remaining_bytes = 1;
@@ -574,7 +574,7 @@ test_xen(void)
     g_autoptr(Seat) busy = seat_new("xen", 64, LINK_BPS, TRUE);
     g_autoptr(Seat) quiet = seat_new("xen", 64, LINK_BPS, TRUE);
 
-    g_assert_cmpuint(busy->knobs.downtime_limit_us, ==, 0);
+    g_assert_cmpuint(busy->knobs.downtime_limit_us, ==, MS(1));
     for (guint64 sent = 1; sent < 5; sent++) /* passes sent */
         assert_waits(look_at_sync(busy, 10.0 * (double)sent, sent + 1, 50 * 4096));
     assert_waits(look(busy, 45));

@@ -21,7 +21,7 @@ typedef struct {
 static gpointer
 start(const MigdEngineGuest *guest, MigdKnobs *knobs)
 {
-    knobs->downtime_limit_us = 0;
+    knobs->downtime_limit_us = MIGD_PEER_NO_STOP_US;
     return g_new0(CloudHypervisor, 1);
 }
 

@@ -10,6 +10,10 @@
 /* The longest pause that QEMU takes, µs: with it in force the guest is stopped at once. */
 #define MIGD_PEER_STOP_NOW_US (2000 * (guint64)G_USEC_PER_SEC)
 
+/* The shortest, µs: QEMU's own rule is as good as switched off. Not 0: with that it stops the guest
+ * as soon as everything has been sent once, and looks at what is dirty only then. */
+#define MIGD_PEER_NO_STOP_US 1000
+
 #define MIGD_PEER_MS(ms) ((guint64)(ms)*1000)
 #define MIGD_PEER_SECONDS(s) ((gint64)(s)*G_USEC_PER_SEC)
 

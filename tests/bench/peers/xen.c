@@ -13,7 +13,7 @@
 static gpointer
 start(const MigdEngineGuest *guest, MigdKnobs *knobs)
 {
-    knobs->downtime_limit_us = 0;
+    knobs->downtime_limit_us = MIGD_PEER_NO_STOP_US;
     return g_new0(gboolean, 1);
 }
 
