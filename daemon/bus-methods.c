@@ -259,6 +259,13 @@ migrate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
     }
 }
 
+static void
+get_counters(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
+{
+    g_dbus_method_invocation_return_value(
+        invocation, g_variant_new("(@a(sa{ss}t))", migd_counters_value(bus->counters)));
+}
+
 /* The answer is our caller's end of a pipe: the lease lasts as long as it is open. */
 static void
 hold(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
@@ -524,6 +531,7 @@ static const struct {
     {MIGD_IFACE_MANAGER, "Migrate", migrate},
     {MIGD_IFACE_MANAGER, "Predict", migd_bus_predict},
     {MIGD_IFACE_MANAGER, "ListHistory", migd_bus_list_history},
+    {MIGD_IFACE_MANAGER, "GetCounters", get_counters},
     {MIGD_IFACE_MANAGER, "Hold", hold},
     {MIGD_IFACE_MANAGER, "Reload", reload},
     {MIGD_IFACE_MANAGER, "SetMode", set_mode},

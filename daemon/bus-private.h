@@ -8,6 +8,7 @@
 
 #include "daemon/authz.h"
 #include "daemon/bus.h"
+#include "daemon/counters.h"
 #include "daemon/logcontrol.h"
 
 #include "dbus/migd-dbus-generated.h"
@@ -18,6 +19,7 @@ struct MigdBus {
     MigdQuota *quota;
     MigdAuthz *authz;
     MigdLogControl *log_control;
+    MigdCounters *counters;
     GQueue *calls; /* of GDBusMethodInvocation: not served yet */
     guint calls_source;
     GDBusObjectManagerServer *server;

@@ -223,8 +223,11 @@ static void
 on_decided(MigdWatch *watch, const MigdDecision *decision, const char *text, gboolean enforced,
            gpointer user_data)
 {
-    MigdDBusMigration *migration = find_migration(user_data, watch);
+    MigdBus *bus = user_data;
+    MigdDBusMigration *migration = find_migration(bus, watch);
 
+    migd_counters_decision(bus->counters, migd_action_to_string(decision->action),
+                           migd_reason_to_string(decision->reason));
     if (migration != NULL)
         migd_dbus_migration_emit_decided(migration, migd_watch_realtime(decision->time_us),
                                          migd_action_to_string(decision->action),
@@ -239,7 +242,11 @@ on_finished(MigdWatch *watch, gpointer user_data)
     MigdBus *bus = user_data;
     g_autofree char *path = migd_bus_migration_path(watch);
     BusObject *object = g_hash_table_lookup(bus->objects, path);
+    const MigdWatchInfo *info = migd_watch_info(watch);
 
+    migd_counters_finished(bus->counters, info->incoming ? "incoming" : "outgoing",
+                           migd_result_to_string(info->result), info->report.total_us,
+                           info->report.downtime_us);
     if (object == NULL)
         return;
     g_clear_pointer(&object->values, g_variant_unref);
@@ -286,6 +293,7 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_pol
     migd_dbus_register_errors();
     bus->connection = g_object_ref(connection);
     bus->manager = manager;
+    bus->counters = migd_counters_new();
     migd_bus_gate_open(bus, ask_polkit);
     bus->objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, object_free);
     bus->server = g_dbus_object_manager_server_new(MIGD_BUS_ROOT);
@@ -314,6 +322,7 @@ migd_bus_free(MigdBus *bus)
     g_dbus_object_manager_server_set_connection(bus->server, NULL);
     migd_log_control_free(bus->log_control);
     migd_bus_gate_close(bus);
+    migd_counters_free(bus->counters);
     g_hash_table_unref(bus->objects);
     g_object_unref(bus->server);
     g_object_unref(bus->root);

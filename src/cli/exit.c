@@ -36,6 +36,7 @@ static const struct {
     {BUS_ERROR "Spawn.ExecFailed", MIGD_EXIT_NO_DAEMON},
     {BUS_ERROR "Spawn.ChildExited", MIGD_EXIT_NO_DAEMON},
     {BUS_ERROR "Spawn.ServiceNotFound", MIGD_EXIT_NO_DAEMON},
+    {"org.freedesktop.systemd1.NoSuchUnit", MIGD_EXIT_NO_DAEMON}, /* it is not enabled */
     {BUS_ERROR "AccessDenied", MIGD_EXIT_DENIED},
     {BUS_ERROR "AuthFailed", MIGD_EXIT_DENIED},
     {BUS_ERROR "InteractiveAuthorizationRequired", MIGD_EXIT_DENIED},

@@ -48,6 +48,8 @@ static const MigdVerb verbs[] = {
     {"mode", "[enforce|observe]", "Show or set whether decisions are carried out", 0, 1, 0,
      migd_verb_mode},
     {"monitor", "", "Print what the daemon announces, as it comes", 0, 0, 0, migd_verb_monitor},
+    {"metrics", "[FILE]", "Numbers for Prometheus, as text or into a file", 0, 1, 0,
+     migd_verb_metrics},
     {"hooks", "install|status|remove", "libvirt's hook, which shows what arrives here", 1, 1, 0,
      migd_verb_hooks},
 };

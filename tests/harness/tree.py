@@ -3,6 +3,7 @@
 mmdebstrap from where this machine's apt gets its packages, kept in build-tree/, and booted by systemd-nspawn under an
 overlay that goes when it ends. The machine's own mounts, network and units are never touched."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -82,8 +83,8 @@ class Side:
 
 
 class Tree:
-    """Use it as a context manager. `shared` is a folder that has the same path inside. `a` is its libvirtd.service, `b` a
-    second libvirtd to migrate to."""
+    """Use it as a context manager. `shared` is a folder that has the same path inside. `a` is its libvirtd.service, `b`
+    a second libvirtd to migrate to."""
 
     def __init__(self):
         self.shared = tempfile.mkdtemp(prefix="migd-shared-", dir="/var/tmp")
@@ -116,10 +117,11 @@ class Tree:
         if self._nspawn.poll() is not None:
             raise RuntimeError(f"systemd-nspawn ended: {self._console.read_text(errors='replace')[-2000:]}")
         pid = self._nspawn.pid
-        try:  # setpriv and unshare have become systemd-nspawn, whose child it is
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            if Path(f"/proc/{pid}/comm").read_text() == "systemd-nspawn\n" and children:
-                self.pid = int(children[0])
+        try:  # setpriv and unshare have become systemd-nspawn, whose child it is, after another one that prepares
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                status = Path(f"/proc/{child}/status").read_text()
+                if "Name:\tsystemd\n" in status and re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
+                    self.pid = int(child)
         except OSError:
             pass
         return self.pid

@@ -58,7 +58,7 @@ def migrate(domain: Domain) -> subprocess.Popen:
     """By virsh, behind migrationd's back."""
     socket = f"{tree.shared}/{domain.name}.stream"
     Path(socket).unlink(missing_ok=True)
-    return domain.migrate("--migrateuri", f"unix://{socket}")
+    return domain.migrate("--auto-converge", "--migrateuri", f"unix://{socket}")
 
 
 def migration_of(name: str) -> dict:
@@ -162,7 +162,8 @@ def the_journal_tells_the_story():
     fields = [json.loads(line) for line in tree.run(
         "journalctl", "--output=json", f"MIGRATION_ID={state['migration']}").splitlines()]
     ids = [line.get("MESSAGE_ID") for line in fields]
-    for name, number in (("start", "a854d0cf006a48c5a2bc438212e78491"), ("decision", "a8fd2c1ebba94058a0e8d4753ae985a7"),
+    for name, number in (("start", "a854d0cf006a48c5a2bc438212e78491"),
+                         ("decision", "a8fd2c1ebba94058a0e8d4753ae985a7"),
                          ("finish", "30681bae29bd48fd9a761dee90866afc")):
         check(number in ids, f"no entry of the {name}: {ids}")
     explained = tree.run("journalctl", "--catalog", "--no-pager", f"MIGRATION_ID={state['migration']}")
@@ -224,7 +225,8 @@ def others_may_look_and_no_more():
         check(done.returncode in (DENIED, 3), f"alice: {arguments}: {done.returncode} {done.stderr}")
     same(ctl("mode", "observe", user="alice").returncode, DENIED, "alice: mode")
     check(not tree.ok("busctl", "set-property", "org.migrationd1", "/org/freedesktop/LogControl1",
-                      "org.freedesktop.LogControl1", "LogLevel", "s", "debug", user="alice"), "alice sets the log level")
+                      "org.freedesktop.LogControl1", "LogLevel", "s", "debug", user="alice"),
+          "alice sets the log level")
     same(tree.run("migrationctl", "mode"), "enforce\n", "mode")
 
 
@@ -282,8 +284,8 @@ def main():
         tree.start_second_libvirtd()
         run(installing_starts_nothing, one_command_starts_it, the_sandbox_is_on,
             a_migration_of_virsh_is_seen_and_steered, the_journal_tells_the_story, a_killed_daemon_takes_it_up_again,
-            reload_and_wrong_configurations, the_watchdog_bites, others_may_look_and_no_more, a_rule_grants_what_it_says,
-            an_upgrade_does_not_disturb_a_migration, removing_stops_it_and_purging_leaves_nothing)
+            reload_and_wrong_configurations, the_watchdog_bites, others_may_look_and_no_more,
+            a_rule_grants_what_it_says, an_upgrade_does_not_disturb_a_migration, removing_stops_it_and_purging_leaves_nothing)
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

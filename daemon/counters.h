@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What has happened since the daemon started, as numbers that only grow: for programs that draw
+ * curves. Bounded by the words of actions, reasons and results, never by the number of guests.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef struct MigdCounters MigdCounters;
+
+MigdCounters *migd_counters_new(void);
+void migd_counters_free(MigdCounters *counters);
+
+void migd_counters_decision(MigdCounters *counters, const char *action, const char *reason);
+/* `total_us`, `downtime_us`: of a migration that succeeded; they are not counted for others. */
+void migd_counters_finished(MigdCounters *counters, const char *direction, const char *result,
+                            guint64 total_us, guint64 downtime_us);
+
+/* a(sa{ss}t), floating: name, labels, value. Of "duration" and "downtime" (µs) there are
+ * NAME_bucket with the label "le" (µs, or +Inf; cumulative), NAME_sum and NAME_count. */
+GVariant *migd_counters_value(const MigdCounters *counters);

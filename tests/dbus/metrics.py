@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""migrationctl metrics: read by a parser of OpenMetrics, checked against what happened, and written as a whole."""
+
+import os
+import stat
+
+from fake import EASY, ENDLESS, Fake
+from prometheus_client import parser as prometheus
+from prometheus_client.openmetrics import parser as openmetrics
+
+from harness.case import check, run, same
+
+
+def read(bus: Fake) -> dict[str, dict[frozenset, float]]:
+    """Name of a sample -> labels -> value."""
+    samples: dict = {}
+    for family in openmetrics.text_string_to_metric_families(bus.text("metrics")):
+        for sample in family.samples:
+            check(sample.timestamp is None, f"{sample.name} has a time stamp")
+            check(frozenset(sample.labels.items()) not in samples.setdefault(sample.name, {}), f"{sample} twice")
+            samples[sample.name][frozenset(sample.labels.items())] = sample.value
+    return samples
+
+
+def of(samples: dict, metric: str, /, **labels: str) -> float | None:
+    return samples.get(f"migrationd_{metric}", {}).get(frozenset(labels.items()))
+
+
+def a_running_migration_and_its_end():
+    with Fake(endless=ENDLESS, easy=EASY) as bus:
+        uuid = bus.domains()["endless"]["Uuid"]
+        before = read(bus)
+        same(of(before, "domain_info", domain=uuid, name="endless", backend="fake", state="running", profile="default"),
+             1, "info")
+        same([n for n in before if n.startswith("migrationd_migration_memory")], [], "series of migrations")
+        path = bus.migrate("endless", Deadline="none", Allow="none")
+        bus.wait_signal("PassCompleted", path)
+        running = read(bus)
+        same(of(running, "migrations_active", direction="outgoing", state="precopy"), 1, "active")
+        same(of(running, "migration_memory_total_bytes", domain=uuid), 64 << 20, "total")
+        check(of(running, "migration_transfer_rate_bytes_per_second", domain=uuid) > 1e6, "transfer rate")
+        check(0 <= of(running, "migration_throttle_ratio", domain=uuid) <= 1, "throttle")
+        check(of(running, "decisions_total", action="wait", reason="first-pass") >= 1, "decisions")
+        bus.call(path, "org.migrationd1.Migration", "Cancel", "(a{sv})", {})
+        bus.wait_end(path)
+        result, report = bus.wait_end(bus.migrate("easy"))
+        same(result, "succeeded", "result")
+        after = read(bus)
+        same([n for n in after if n.startswith("migrationd_migration_memory")], [], "series of ended migrations")
+        same(of(after, "migrations_total", direction="outgoing", result="canceled"), 1, "canceled")
+        same(of(after, "migrations_total", direction="outgoing", result="succeeded"), 1, "succeeded")
+        same(of(after, "migration_duration_seconds_count"), 1, "duration: count")
+        check(abs(of(after, "migration_duration_seconds_sum") - report["total_us"] / 1e6) < 1e-6, "duration: sum")
+        same(of(after, "migration_duration_seconds_bucket", le="+Inf"), 1, "duration: all")
+        same(of(after, "migrations_active", direction="outgoing", state="precopy"), 0, "active")
+
+
+def names_are_escaped():
+    with Fake(**{'we"i\\\\xd': EASY}) as bus:
+        names = [dict(labels)["name"] for labels in read(bus)["migrationd_domain_info"]]
+        same(names, ['we"i\\xd'], "names")
+
+
+def the_older_format_is_fine_with_it():
+    """The textfile collector reads that one."""
+    with Fake(easy=EASY) as bus:
+        bus.wait_end(bus.migrate("easy"))
+        kinds = {f.name: f.type for f in prometheus.text_string_to_metric_families(bus.text("metrics"))}
+        check("migrationd_domain_info" in kinds and "migrationd_migration_duration_seconds" in kinds, f"{kinds}")
+
+
+def a_file_is_replaced_as_a_whole():
+    with Fake(easy=EASY) as bus:
+        path = f"{bus.directory}/migrationd.prom"
+        with open(path, "w", encoding="utf-8") as old:
+            old.write("old")
+        before = os.stat(path).st_ino
+        same(bus.text("metrics", path), "", "output")
+        after = os.stat(path)
+        check(after.st_ino != before, "written in place")
+        same(stat.S_IMODE(after.st_mode), 0o644, "mode")
+        check(open(path, encoding="utf-8").read().endswith("# EOF\n"), "not whole")
+        same(sorted(p for p in os.listdir(bus.directory) if p.startswith("migrationd.prom")), ["migrationd.prom"],
+             "files")
+
+
+run(a_running_migration_and_its_end, names_are_escaped, the_older_format_is_fine_with_it,
+    a_file_is_replaced_as_a_whole)
