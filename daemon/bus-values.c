@@ -224,6 +224,7 @@ migd_bus_report(const MigdWatch *watch)
     add_u64(&dict, "passes", report->passes);
     add_u64(&dict, "throttle_us", report->throttle_us);
     add(&dict, "decisions", g_variant_new_uint32(report->decisions));
+    add_string(&dict, "write_protect", migd_watch_info(watch)->write_protect);
     add_string(&dict, "error", report->error);
     add_predicted(&dict, report);
     return g_variant_builder_end(&dict);

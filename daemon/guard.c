@@ -7,7 +7,8 @@
 #include "base/units.h"
 
 #define MIB 1048576u
-#define KNOBS_PARAMETERS (MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH | MIGD_KNOBS_THROTTLE)
+#define KNOBS_PARAMETERS                                                                           \
+    (MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH | MIGD_KNOBS_THROTTLE | MIGD_KNOB_VCPU_LIMIT)
 
 static const guint32 knobs_of_action[MIGD_N_ACTIONS] = {
     [MIGD_ACTION_SET_DOWNTIME] = MIGD_KNOB_DOWNTIME,
@@ -36,15 +37,19 @@ migd_guard_touch(MigdGuard *guard, guint32 mask)
 }
 
 guint32
-migd_guard_knobs_of(MigdAction action)
+migd_guard_knobs_of(const MigdGuard *guard, MigdAction action)
 {
-    return action < MIGD_N_ACTIONS ? knobs_of_action[action] : 0;
+    guint32 knobs = action < MIGD_N_ACTIONS ? knobs_of_action[action] : 0;
+
+    if ((knobs & MIGD_KNOBS_THROTTLE) != 0 && migd_knobs_limit_vcpus(&guard->seen))
+        return MIGD_KNOB_VCPU_LIMIT;
+    return knobs;
 }
 
 void
 migd_guard_acted(MigdGuard *guard, const MigdDecision *decision)
 {
-    migd_guard_touch(guard, migd_guard_knobs_of(decision->action));
+    migd_guard_touch(guard, migd_guard_knobs_of(guard, decision->action));
     /* These two are set to the very value, so a change right after is seen, too. */
     if (decision->action == MIGD_ACTION_SET_DOWNTIME) {
         guard->seen.downtime_limit_us = decision->argument;
@@ -143,6 +148,13 @@ migd_guard_abilities(const MigdGuard *guard, guint32 supports, gboolean throttle
         abilities.can |= 1u << MIGD_ACTION_SET_DOWNTIME | 1u << MIGD_ACTION_PAUSE;
     if (is_free(guard, supports, MIGD_KNOB_BANDWIDTH))
         abilities.can |= 1u << MIGD_ACTION_SET_BANDWIDTH;
+    /* Somebody's own limits are theirs: then there is no throttle. They work at once. */
+    if (migd_knobs_limit_vcpus(&guard->seen) && guard->saved.vcpu_limit_bps == 0 &&
+        is_free(guard, supports, MIGD_KNOB_VCPU_LIMIT)) {
+        abilities.can |=
+            1u << MIGD_ACTION_ARM | 1u << MIGD_ACTION_THROTTLE | 1u << MIGD_ACTION_RELEASE;
+        abilities.throttle_cocked = TRUE;
+    }
     if (guard->seen.auto_converge && is_free(guard, supports, steering) &&
         (guard->foreign & MIGD_KNOBS_THROTTLE) == 0) {
         abilities.can |=
@@ -157,8 +169,10 @@ migd_guard_abilities(const MigdGuard *guard, guint32 supports, gboolean throttle
 static const char *
 why_no_throttle(const MigdGuard *guard)
 {
-    if ((guard->foreign & MIGD_KNOBS_THROTTLE) != 0)
+    if ((guard->foreign & (MIGD_KNOBS_THROTTLE | MIGD_KNOB_VCPU_LIMIT)) != 0)
         return " A throttle is not possible: somebody else has turned its knobs.";
+    if (guard->saved.vcpu_limit_bps != 0)
+        return " A throttle is not possible: somebody else has set limits for the guest's vCPUs.";
     if ((guard->saved.has & MIGD_KNOB_THROTTLE_INITIAL) == 0)
         return " A throttle is not possible: its knobs are out of reach (under libvirt they need "
                "AllowMonitorCommands=yes).";

@@ -27,8 +27,8 @@ void migd_guard_init(MigdGuard *guard, const MigdKnobs *saved);
 /* The knobs in `mask` have been set by migrationd. */
 void migd_guard_touch(MigdGuard *guard, guint32 mask);
 
-/* The knobs that `action` sets. */
-guint32 migd_guard_knobs_of(MigdAction action);
+/* The knobs that `action` sets, by the knobs last seen. */
+guint32 migd_guard_knobs_of(const MigdGuard *guard, MigdAction action);
 
 /* `decision` was carried out. */
 void migd_guard_acted(MigdGuard *guard, const MigdDecision *decision);

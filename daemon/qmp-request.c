@@ -6,6 +6,7 @@
 #include "daemon/qmp-request.h"
 
 #include "base/error.h"
+#include "qmp/limit.h"
 
 typedef struct {
     MigdQmpPeer *peer;        /* NULL once answered */
@@ -134,6 +135,21 @@ migd_qmp_request_query(MigdDomain *domain, MigdSampleFunc callback, gpointer use
 /* ---- knobs ---- */
 
 static void
+on_limits(const MigdJson *reply, const GError *failure, gpointer user_data)
+{
+    Request *request = user_data;
+    g_autoptr(GError) error = NULL;
+
+    if (!came_back(request, failure))
+        return;
+    if (migd_qmp_decode_limits(reply, &request->knobs, &error))
+        request->peer->knobs = request->knobs;
+    else
+        migd_qmp_peer_mark(request->peer, error);
+    answer_and_free(request, NULL, error);
+}
+
+static void
 on_capabilities(const MigdJson *reply, const GError *failure, gpointer user_data)
 {
     Request *request = user_data;
@@ -141,10 +157,14 @@ on_capabilities(const MigdJson *reply, const GError *failure, gpointer user_data
 
     if (!came_back(request, failure))
         return;
-    if (migd_qmp_decode_capabilities(reply, &request->knobs, &error))
-        request->peer->knobs = request->knobs;
-    else
+    if (!migd_qmp_decode_capabilities(reply, &request->knobs, &error)) {
         migd_qmp_peer_mark(request->peer, error);
+    } else if (request->peer->inspection.facts.ring == MIGD_SEEN_YES) {
+        call(request, "query-vcpu-dirty-limit", NULL, on_limits);
+        return;
+    } else {
+        request->peer->knobs = request->knobs;
+    }
     answer_and_free(request, NULL, error);
 }
 
@@ -284,13 +304,33 @@ on_acted(const MigdJson *reply, const GError *failure, gpointer user_data)
     answer_and_free(request, NULL, NULL);
 }
 
+/* NULL without `refused`: nothing has to be sent. */
+static MigdQmpCommand *
+limit(Request *request, const MigdDecision *decision)
+{
+    MigdKnobs *turned = &request->knobs;
+
+    turned->has = MIGD_KNOB_VCPU_LIMIT;
+    if (decision->action == MIGD_ACTION_ARM ||
+        !migd_qmp_limit_for_decision(decision, request->peer->inspection.n_vcpus,
+                                     &turned->vcpu_limit_bps, &request->refused))
+        return NULL;
+    return migd_qmp_command_for_limit(turned->vcpu_limit_bps);
+}
+
 void
 migd_qmp_request_act(MigdDomain *domain, const MigdDecision *decision, guint32 throttle_now_pct,
                      MigdDoneFunc callback, gpointer user_data)
 {
     Request *request = request_new(domain, user_data);
-    g_autoptr(MigdQmpCommand) command = migd_qmp_command_for_decision(
-        decision, throttle_now_pct, request->peer->knobs.has, &request->knobs, &request->refused);
+    gboolean throttles = decision->action == MIGD_ACTION_ARM ||
+                         decision->action == MIGD_ACTION_THROTTLE ||
+                         decision->action == MIGD_ACTION_RELEASE;
+    g_autoptr(MigdQmpCommand) command =
+        throttles && migd_knobs_limit_vcpus(&request->peer->knobs)
+            ? limit(request, decision)
+            : migd_qmp_command_for_decision(decision, throttle_now_pct, request->peer->knobs.has,
+                                            &request->knobs, &request->refused);
 
     request->on_done = callback;
     if (command == NULL) {

@@ -18,6 +18,9 @@
 static void
 begin_track(MigdWatch *watch)
 {
+    const MigdDomainInfo *domain = migd_watch_ops(watch)->info(watch->domain);
+
+    watch->info.write_protect = migd_mechanism_to_string(domain->write_protect.active);
     watch->abilities =
         migd_guard_abilities(&watch->guard, watch->guard.seen.has, watch->throttle_cocked);
     migd_watch_record_start(watch);
@@ -71,6 +74,13 @@ start_limit(const MigdProfile *profile, const MigdCosts *costs)
     return MAX(us / 1000, 1) * 1000;
 }
 
+/* The throttle of choice where there is a dirty ring: limits of the vCPUs' dirty rate. */
+static gboolean
+has_limits(const MigdKnobs *saved)
+{
+    return (saved->has & MIGD_KNOB_VCPU_LIMIT) != 0 && saved->vcpu_limit_bps == 0;
+}
+
 /* What is set at the start: as little as the profile needs. `ret_touched` = the knobs that this
  * sets. */
 static MigdStartOptions
@@ -85,8 +95,10 @@ choose_options(const MigdWatch *watch, gboolean allow_postcopy, guint32 *ret_tou
     *ret_touched = 0;
     if (watch->info.observe)
         return options;
-    if ((saved->has & MIGD_KNOB_AUTO_CONVERGE) != 0 &&
-        migd_profile_allows(profile, MIGD_ACTION_THROTTLE)) {
+    if (has_limits(saved)) { /* auto-converge is switched off: it would throttle on its own */
+        *ret_touched |= saved->auto_converge ? MIGD_KNOB_AUTO_CONVERGE : 0u;
+    } else if ((saved->has & MIGD_KNOB_AUTO_CONVERGE) != 0 &&
+               migd_profile_allows(profile, MIGD_ACTION_THROTTLE)) {
         options.allow_throttle = TRUE;
         *ret_touched |= MIGD_KNOB_AUTO_CONVERGE | MIGD_KNOBS_THROTTLE;
     }
@@ -126,6 +138,8 @@ got_knobs_to_start(const MigdKnobs *knobs, const GError *error, gpointer user_da
     options = choose_options(watch, watch->starting_postcopy, &touched);
     migd_guard_touch(&watch->guard, touched);
     /* As they will be: the first look at the running migration tells whether they are. */
+    if (has_limits(knobs) && !watch->info.observe)
+        watch->guard.seen.auto_converge = FALSE;
     watch->guard.seen.auto_converge |= options.allow_throttle;
     watch->guard.seen.postcopy |= options.allow_postcopy;
     watch->throttle_cocked = options.allow_throttle;
@@ -226,11 +240,12 @@ replay_entry(MigdWatch *watch, const MigdTraceEntry *entry, const MigdDecision *
     case MIGD_TRACE_ACTION:
         *action = &entry->decision;
         watch->unanswered_us = entry->time_us;
+        migd_watch_note_limit(watch, *action, entry->time_us);
         migd_guard_acted(&watch->guard, *action); /* without an outcome it counts as done */
         break;
     case MIGD_TRACE_OUTCOME:
         if (*action != NULL && entry->problem != NULL)
-            migd_guard_touch(&watch->guard, migd_guard_knobs_of((*action)->action));
+            migd_guard_touch(&watch->guard, migd_guard_knobs_of(&watch->guard, (*action)->action));
         *action = NULL;
         watch->unanswered_us = 0;
         break;
@@ -260,7 +275,7 @@ foreign_knobs(const MigdWatch *watch)
 
     for (guint action = 0; action < MIGD_N_ACTIONS; action++)
         if (lost & (1u << action))
-            knobs |= migd_guard_knobs_of((MigdAction)action);
+            knobs |= migd_guard_knobs_of(&watch->guard, (MigdAction)action);
     return knobs;
 }
 
@@ -270,7 +285,11 @@ restore_memory(MigdWatch *watch, const MigdTrace *trace)
     const MigdTraceStart *start = &trace->start;
     MigdWatchInfo *info = &watch->info;
     const MigdDecision *action = NULL;
+    MigdMechanism mechanism = MIGD_MECHANISM_UNKNOWN;
 
+    if (start->write_protect != NULL)
+        (void)migd_mechanism_from_string(start->write_protect, &mechanism);
+    info->write_protect = migd_mechanism_to_string(mechanism);
     watch->start_us = start->time_us;
     info->start_realtime_us = start->realtime_us;
     info->profile = start->profile;
@@ -289,7 +308,10 @@ restore_memory(MigdWatch *watch, const MigdTrace *trace)
         watch->guard.seen.max_bandwidth_bps = start->profile.max_bandwidth_bps;
         watch->guard.unsettled &= ~(guint32)MIGD_KNOB_BANDWIDTH;
     }
-    watch->guard.seen.auto_converge = (start->abilities.can & (1u << MIGD_ACTION_THROTTLE)) != 0;
+    watch->guard.seen.auto_converge =
+        has_limits(&start->saved)
+            ? start->saved.auto_converge && strcmp(start->origin, "migrationd") != 0
+            : (start->abilities.can & (1u << MIGD_ACTION_THROTTLE)) != 0;
     watch->guard.seen.postcopy = (start->abilities.can & (1u << MIGD_ACTION_POSTCOPY)) != 0;
     for (guint i = 0; i < trace->entries->len; i++)
         replay_entry(watch, &g_array_index(trace->entries, MigdTraceEntry, i), &action);

@@ -209,6 +209,7 @@ got_last_sample(const MigdSample *sample, const GError *error, gpointer user_dat
         MigdSample stamped = *sample;
         stamped.has &= ~(guint32)MIGD_HAS_SYNC;
         stamped.time_us = migd_watch_clock();
+        migd_watch_add_limit(watch, &stamped);
         migd_watch_fold(watch, &stamped, /* may_act= */ FALSE);
     }
     migd_watch_end_final(watch);

@@ -23,6 +23,10 @@ struct MigdWatch {
     MigdKnobs recorded_knobs; /* as in the trace */
     MigdAbilities abilities;
     gboolean throttle_cocked;
+    /* A throttle by limits of vCPUs, which the hypervisor does not show as a level: the one in
+     * force, and the next one with the time from which on it counts. */
+    guint32 limit_pct, limit_next_pct;
+    gint64 limit_from_us;
     MigdTraceWriter *trace; /* NULL: the disk refused it */
     gboolean trace_broken;  /* said so once */
     gint64 unanswered_us;   /* resumed: the time of an action without outcome; 0 = none */
@@ -79,6 +83,10 @@ void migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_ac
 void migd_watch_changed(MigdWatch *watch);
 void migd_watch_update_state(MigdWatch *watch, MigdStatus status);
 void migd_watch_stop_timers(MigdWatch *watch);
+/* `decision` was carried out at `now_us`: what level its limits stand for. */
+void migd_watch_note_limit(MigdWatch *watch, const MigdDecision *decision, gint64 now_us);
+/* Adds the level of limits to a sample of now. */
+void migd_watch_add_limit(MigdWatch *watch, MigdSample *sample);
 void migd_watch_answer_request(MigdWatch *watch, const GError *error);
 void migd_watch_run_request(MigdWatch *watch);
 

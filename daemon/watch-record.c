@@ -73,6 +73,7 @@ migd_watch_record_start(MigdWatch *watch)
                             .direction = (char *)"outgoing",
                             .destination = info->destination,
                             .mode = (char *)(info->observe ? "observe" : "enforce"),
+                            .write_protect = (char *)info->write_protect,
                             .profile = info->profile,
                             .abilities = watch->abilities,
                             .costs = info->costs,
@@ -161,6 +162,34 @@ migd_watch_record_finish(MigdWatch *watch)
     if (watch->trace != NULL)
         written(watch, migd_trace_write_finish(watch->trace, &watch->info.report, &error), error);
     g_clear_pointer(&watch->trace, migd_trace_writer_free);
+}
+
+/* QEMU measures for a second before it limits. */
+#define LIMIT_SETTLES_US (3 * G_USEC_PER_SEC / 2)
+
+void
+migd_watch_note_limit(MigdWatch *watch, const MigdDecision *decision, gint64 now_us)
+{
+    if (!migd_knobs_limit_vcpus(&watch->guard.seen))
+        return;
+    if (decision->action == MIGD_ACTION_THROTTLE)
+        watch->limit_next_pct = (guint32)MIN(decision->argument, 99);
+    else if (decision->action == MIGD_ACTION_RELEASE)
+        watch->limit_next_pct = 0;
+    else
+        return;
+    watch->limit_from_us = now_us + LIMIT_SETTLES_US;
+}
+
+void
+migd_watch_add_limit(MigdWatch *watch, MigdSample *sample)
+{
+    if (!migd_knobs_limit_vcpus(&watch->guard.seen))
+        return;
+    if (sample->time_us >= watch->limit_from_us)
+        watch->limit_pct = watch->limit_next_pct;
+    sample->throttle_pct = watch->limit_pct;
+    sample->has |= MIGD_HAS_THROTTLE;
 }
 
 void

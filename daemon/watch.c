@@ -43,6 +43,7 @@ migd_watch_new(MigdDomain *domain, const MigdWatchSetup *setup, const MigdWatchL
     info->profile = *setup->profile;
     info->costs = setup->costs;
     info->observe = setup->observe;
+    info->write_protect = migd_mechanism_to_string(MIGD_MECHANISM_UNKNOWN);
     info->trace_path = setup->trace_path;
     info->error = g_strdup("");
     info->decision_text = g_strdup("");
@@ -247,9 +248,12 @@ got_outcome(const GError *error, gpointer user_data)
         migd_watch_record_outcome(watch, now, error);
         migd_track_note_action(watch->track, &watch->action, now, error == NULL);
         if (error == NULL)
+            migd_watch_note_limit(watch, &watch->action, now);
+        if (error == NULL)
             migd_guard_acted(&watch->guard, &watch->action);
         else /* whether it was done is not known */
-            migd_guard_touch(&watch->guard, migd_guard_knobs_of(watch->action.action));
+            migd_guard_touch(&watch->guard,
+                             migd_guard_knobs_of(&watch->guard, watch->action.action));
     }
     if (watch->request_sent)
         migd_watch_answer_request(watch, error);
@@ -473,6 +477,7 @@ take_sample(MigdWatch *watch, const MigdSample *sample)
     if ((sample->status == MIGD_STATUS_NONE && !over) || /* not begun yet */
         sample->status == MIGD_STATUS_CANCELLING)        /* nothing left to decide */
         return;
+    migd_watch_add_limit(watch, &stamped);
     look_at_sample(watch, &stamped);
     migd_watch_fold(watch, &stamped, /* may_act= */ !over);
     if (over)

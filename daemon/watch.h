@@ -45,7 +45,8 @@ typedef struct {
     gboolean incoming;   /* it arrives here: only its state and its end are known */
     guint64 start_realtime_us;
     MigdProfile profile;
-    MigdCosts costs; /* of a pause, as learned before the start */
+    MigdCosts costs;           /* of a pause, as learned before the start */
+    const char *write_protect; /* how the guest's writes are tracked; static string */
     gboolean observe;
     MigdWatchState state;
     MigdResult result;

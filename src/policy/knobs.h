@@ -69,6 +69,14 @@ extern const guint migd_n_knob_fields;
 guint64 migd_knob_get(const MigdKnobs *knobs, const MigdKnobField *field);
 void migd_knob_set(MigdKnobs *knobs, const MigdKnobField *field, guint64 value);
 
+/* TRUE when a throttle of this migration is a limit of the vCPUs' dirty rate: the guest has a dirty
+ * ring, and auto-converge, which would throttle on its own, is off. */
+static inline gboolean
+migd_knobs_limit_vcpus(const MigdKnobs *knobs)
+{
+    return (knobs->has & MIGD_KNOB_VCPU_LIMIT) != 0 && !knobs->auto_converge;
+}
+
 /* Takes over the knobs that `turned` has. */
 void migd_knobs_take(MigdKnobs *knobs, const MigdKnobs *turned);
 

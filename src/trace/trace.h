@@ -30,6 +30,7 @@ typedef struct {
     char *direction;     /* "outgoing", "incoming" */
     char *destination;   /* "" when not known */
     char *mode;          /* "enforce", "observe" */
+    char *write_protect; /* how the guest's writes were tracked; NULL = not known */
     MigdProfile profile; /* written key by key, so a trace does not depend on files */
     MigdAbilities abilities;
     MigdCosts costs; /* of a pause, as known at the start; 0 = not known */

@@ -15,6 +15,7 @@ put_char(char c)
 {
     if (used < LINE_MAX)
         line[used++] = c;
+    breathe();
 }
 
 void

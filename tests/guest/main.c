@@ -10,6 +10,7 @@
 #include "console.h"
 #include "memory.h"
 #include "options.h"
+#include "reader.h"
 
 #define TICK_MS 10
 #define REPORT_TICKS 10
@@ -35,6 +36,7 @@ typedef struct {
     uint32_t nominal; /* kB that the phases asked for so far */
 } Pace;
 
+bool cpu_breathes;
 static Options options;
 static Pace pace;
 
@@ -62,6 +64,8 @@ report(void)
     put_field("sweeps", memory.sweeps);
     put_field("wrong", memory.wrong);
     put_field("lost", memory.lost);
+    if (options.reader)
+        put_field("read", reader_done);
     if (memory.wrong) {
         put_text(" bad=");
         put_hex(memory.last_bad);
@@ -78,8 +82,10 @@ tick(void)
     pace.nominal += pace.rate * TICK_MS; /* MB/s x ms = kB */
     if (pace.up >= pace.until && pace.phase + 1 < options.n_phases)
         enter_phase(pace.phase + 1);
-    for (uint32_t n = 0; n < SWEEPS_PER_TICK; n++)
+    for (uint32_t n = 0; n < SWEEPS_PER_TICK; n++) {
         memory_sweep();
+        breathe();
+    }
     if (++ticks < REPORT_TICKS) {
         put_beat();
         return;
@@ -97,6 +103,7 @@ run(void)
     for (;;) {
         uint32_t step = clock_step();
 
+        breathe();
         since_tick += step;
         credit += step < slack ? step : slack;
         slack = clock_khz() * SLACK_MS;
@@ -142,12 +149,15 @@ guest_main(uint32_t magic, const MultibootInfo *info)
         fail("bad option: ", bad);
         return;
     }
+    cpu_breathes = options.exits;
     clock_start();
     if (!memory_start(options.ws_mib, options.touch_mib, info->mem_upper / 1024 + 1,
                       options.pattern)) {
         fail("too little memory for ws and touch", "");
         return;
     }
+    if (options.reader)
+        reader_start();
     enter_phase(0);
     put_text("ready");
     put_field("khz", clock_khz());

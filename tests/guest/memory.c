@@ -8,7 +8,7 @@
 #define PAGE_WORDS 1024
 #define BATCHES_PER_MIB (256 / MEMORY_BATCH)
 #define TABLE_AT 0x200000
-#define PAGES_AT 0x800000
+#define PAGES_AT MEMORY_AT
 
 typedef struct {
     uint32_t generation;

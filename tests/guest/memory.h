@@ -13,7 +13,8 @@
 
 #include "cpu.h"
 
-#define MEMORY_BATCH 16 /* pages; a divisor of those in a MiB */
+#define MEMORY_AT 0x800000 /* of the first page */
+#define MEMORY_BATCH 16    /* pages; a divisor of those in a MiB */
 
 typedef struct {
     uint32_t pages;    /* in the working set; further ones are only checked */

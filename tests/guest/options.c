@@ -57,6 +57,10 @@ word(Options *options, const char **text)
         return number(text, 2048, &options->touch_mib);
     if (starts_with(text, "rate="))
         return number(text, 4000, &options->phases[0].rate);
+    if (starts_with(text, "reader="))
+        return number(text, 1, &options->reader);
+    if (starts_with(text, "exits="))
+        return number(text, 1, &options->exits);
     if (starts_with(text, "phases="))
         return phases(options, text);
     if (starts_with(text, "pattern=seq"))

@@ -23,9 +23,44 @@ halt:
     hlt
     jmp halt
 
+    /* The first instructions of the reader's processor, in real mode, copied to 0x8000 (reader.c). */
+    .set CODE_AT, 0x8000
+    .globl reader_code, reader_code_end
+    .code16
+reader_code:
+    cli
+    movw %cs, %ax
+    movw %ax, %ds
+    lgdtl table_pointer - reader_code
+    movl %cr0, %eax
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $0x08, $reader_protected
+    .align 8
+table:
+    .quad 0
+    .quad 0x00cf9b000000ffff /* all memory, code */
+    .quad 0x00cf93000000ffff /* all memory, data */
+table_pointer:
+    .word table_pointer - table - 1
+    .long CODE_AT + table - reader_code
+reader_code_end:
+
+    .code32
+reader_protected:
+    movw $0x10, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw %ax, %ss
+    movl $reader_stack_top, %esp
+    call reader_main
+    jmp halt
+
     .bss
     .align 4096
     .skip 8192
 stack_top:
+    .skip 4096
+reader_stack_top:
 
     .section .note.GNU-stack, "", @progbits

@@ -22,6 +22,7 @@ class Report:
     sweeps: int = 0
     wrong: int = 0     # pages
     lost: int = 0      # sweeps that did not add up
+    read: int = 0      # pages that the second vCPU has read (reader=1); wraps at 2^32
     bad: int = 0       # address of the last wrong page
 
 

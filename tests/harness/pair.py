@@ -43,7 +43,8 @@ class Qemu:
         self.console = Console(f"{directory}/{name}-console.sock")
         self.stderr_path = f"{directory}/{name}.stderr"
         args = [QEMU, "-name", name, "-nodefaults", "-no-user-config", "-display", "none",
-                "-machine", "pc", "-accel", accel, "-m", str(memory_mib), "-smp", "1",
+                "-machine", "pc", "-accel", accel, "-m", str(memory_mib),
+                "-smp", "2" if "reader=1" in append.split() else "1",
                 "-kernel", paths.guest(), "-append", append,
                 "-chardev", f"socket,id=console,path={self.console.path}",
                 "-device", "isa-debugcon,chardev=console"]
@@ -96,11 +97,13 @@ class Pair:
     sends to the source is kept in `tap`. `link`: how fast the way to the destination is, from the connection on."""
 
     def __init__(self, append: str, name: str = "vm", memory_mib: int = 0, qmp_dir: str | None = None,
-                 bandwidth_mib: int = 0, tapped: bool = False, link: Schedule | None = None):
+                 bandwidth_mib: int = 0, tapped: bool = False, link: Schedule | None = None,
+                 ring: int = 0):
         self.append = append
         self.name = name
         self.accel = accelerator()
         self.bandwidth_mib = bandwidth_mib
+        self.ring = ring  # entries of each vCPU's dirty ring; 0 = none
         self.directory = tempfile.mkdtemp(prefix="migd-pair-")
         self.qmp_dir = qmp_dir
         self.tapped = tapped
@@ -135,7 +138,8 @@ class Pair:
         self.close()
 
     def _qemu(self, name: str, **options) -> Qemu:
-        return Qemu(self.directory, name, self.accel, self.memory_mib, self.append,
+        accel = f"{self.accel},dirty-ring-size={self.ring}" if self.ring else self.accel
+        return Qemu(self.directory, name, accel, self.memory_mib, self.append,
                     extra=("-uuid", self.uuid), **options)
 
     def start_destination(self):

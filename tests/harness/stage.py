@@ -18,9 +18,10 @@ PLATEAU = "ws=64 rate=90"
 
 
 @contextmanager
-def stage(append: str, *arguments: str, tapped: bool = False) -> Iterator[tuple[Bus, Pair]]:
+def stage(append: str, *arguments: str, tapped: bool = False, ring: int = 0) -> Iterator[tuple[Bus, Pair]]:
     """migrationd, started with `arguments`, knows the source of the pair as NAME."""
-    with Bus() as bus, Pair(append, NAME, qmp_dir=bus.qmp_dir, bandwidth_mib=BANDWIDTH_MIB, tapped=tapped) as pair:
+    with Bus() as bus, Pair(append, NAME, qmp_dir=bus.qmp_dir, bandwidth_mib=BANDWIDTH_MIB, tapped=tapped,
+                            ring=ring) as pair:
         bus.start_daemon(*arguments)
         bus.wait_domain(NAME)
         try:

@@ -90,7 +90,7 @@ def refused_without_half_a_change():
 
 
 def another_process_number():
-    """libvirt's file with the number of a process is wrong, as after a crash: nothing is read from the wrong process."""
+    """libvirt's file with the number of a process is wrong, as after a crash: the wrong process tells nothing."""
     needs_kvm("rings are KVM's")
     with Site() as site:
         bus = site.start_daemon(monitor=False)

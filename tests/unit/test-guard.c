@@ -5,6 +5,8 @@
  */
 #include "daemon/guard.h"
 
+#include <string.h>
+
 #define ALL                                                                                        \
     (MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH | MIGD_KNOBS_THROTTLE | MIGD_KNOB_AUTO_CONVERGE |    \
      MIGD_KNOB_POSTCOPY)
@@ -233,6 +235,57 @@ test_missing(void)
                    "need AllowMonitorCommands=yes).");
 }
 
+/* With a dirty ring a throttle is a limit of the vCPUs, and that alone. */
+static void
+test_limits(void)
+{
+    MigdDecision decision = decide(MIGD_ACTION_THROTTLE, 80);
+    MigdKnobs ringed = usual, now;
+    MigdGuard guard;
+
+    ringed.has |= MIGD_KNOB_VCPU_LIMIT;
+    migd_guard_init(&guard, &ringed);
+    g_assert_true(can(&guard, MIGD_ACTION_THROTTLE) == FALSE); /* ALL has no limits */
+    g_assert_true(
+        (migd_guard_abilities(&guard, ringed.has, FALSE).can & 1u << MIGD_ACTION_THROTTLE) != 0);
+    g_assert_true(migd_guard_abilities(&guard, ringed.has, FALSE).throttle_cocked);
+    g_assert_cmphex(migd_guard_knobs_of(&guard, MIGD_ACTION_THROTTLE), ==, MIGD_KNOB_VCPU_LIMIT);
+    migd_guard_acted(&guard, &decision);
+    g_assert_cmphex(guard.touched, ==, MIGD_KNOB_VCPU_LIMIT);
+    now = ringed;
+    now.vcpu_limit_bps = 20 * 1048576; /* only the hypervisor knows which */
+    g_assert_cmphex(migd_guard_look(&guard, &now), ==, 0);
+    g_assert_cmphex(migd_guard_to_restore(&guard), ==, MIGD_KNOB_VCPU_LIMIT);
+    now.vcpu_limit_bps = 0;
+    g_assert_cmphex(migd_guard_look(&guard, &now), ==, MIGD_KNOB_VCPU_LIMIT); /* somebody else */
+    g_assert_cmphex(migd_guard_to_restore(&guard), ==, 0);
+    g_assert_false(migd_guard_abilities(&guard, ringed.has, FALSE).can &
+                   1u << MIGD_ACTION_THROTTLE);
+}
+
+/* Somebody's own limits stay; and auto-converge, where it is on, is what is steered. */
+static void
+test_limits_of_others(void)
+{
+    MigdKnobs limited = usual, converging = usual;
+    g_autofree char *why = NULL;
+    MigdGuard guard;
+
+    limited.has |= MIGD_KNOB_VCPU_LIMIT;
+    limited.vcpu_limit_bps = 1048576;
+    migd_guard_init(&guard, &limited);
+    g_assert_false(migd_guard_abilities(&guard, limited.has, FALSE).can &
+                   1u << MIGD_ACTION_THROTTLE);
+    why = migd_guard_explain_missing(&guard, 0, 1u << MIGD_ACTION_THROTTLE);
+    g_assert_nonnull(strstr(why, "limits"));
+    converging.has |= MIGD_KNOB_VCPU_LIMIT;
+    converging.auto_converge = TRUE;
+    migd_guard_init(&guard, &converging);
+    g_assert_true((migd_guard_abilities(&guard, converging.has, FALSE).can &
+                   1u << MIGD_ACTION_THROTTLE) != 0);
+    g_assert_cmphex(migd_guard_knobs_of(&guard, MIGD_ACTION_THROTTLE), ==, MIGD_KNOBS_THROTTLE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -248,5 +301,7 @@ main(int argc, char **argv)
     g_test_add_func("/guard/speed-rounding", test_speed_rounding);
     g_test_add_func("/guard/room", test_room);
     g_test_add_func("/guard/missing", test_missing);
+    g_test_add_func("/guard/limits", test_limits);
+    g_test_add_func("/guard/limits-of-others", test_limits_of_others);
     return g_test_run();
 }

@@ -22,15 +22,15 @@ typedef struct {
 
 /* All in µs. */
 typedef struct {
-    double start, first_get, first_clear, first_write, get, clear, rewrite, some_get, some_clear,
-        none_get, stop;
+    double start, first_get, first_clear, first_write, get, clear, some_get, some_clear, none_get,
+        stop;
 } Times;
 
 #define N_TIMES (sizeof(Times) / sizeof(double))
 
 static const char *const time_names[N_TIMES] = {
-    "start",   "first_get", "first_clear", "first_write", "get", "clear",
-    "rewrite", "some_get",  "some_clear",  "none_get",    "stop"};
+    "start", "first_get", "first_clear", "first_write", "get",
+    "clear", "some_get",  "some_clear",  "none_get",    "stop"};
 
 static void
 usage(void)
@@ -115,8 +115,6 @@ cycle(Vm *vm, const Mode *mode, uint32_t mark, uint64_t *bitmap, Times *ret)
     read_log(vm, mode, bitmap, &ret->first_get, &ret->first_clear);
     ret->first_write = timed_write(vm, ++mark);
     read_log(vm, mode, bitmap, &ret->get, &ret->clear);
-    ret->rewrite = timed_write(vm, ++mark);
-    read_log(vm, mode, bitmap, &unused, &unused);
     write_some(vm, ++mark);
     read_log(vm, mode, bitmap, &ret->some_get, &ret->some_clear);
     read_log(vm, mode, bitmap, &ret->none_get, &unused);

@@ -96,7 +96,7 @@ get_rings(Vm *vm, uint64_t *bitmap)
 static void
 clear_rings(Vm *vm, const uint64_t *bitmap)
 {
-    vm_reset_rings(vm);
+    (void)vm_reset_rings(vm);
 }
 
 const Mode modes[] = {

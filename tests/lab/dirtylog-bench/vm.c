@@ -24,6 +24,9 @@
 #define HUGE_PAGE (2u << 20)
 #define SLOT_CODE 0
 #define SLOT_MEMORY 1
+#define STUCK                                                                                      \
+    100000         /* exits in a row without an entry: another thread's reset may be under way     \
+                    */
 #define RING_AT 64 /* pages into the vCPU's descriptor: KVM_DIRTY_LOG_PAGE_OFFSET on x86 */
 
 /* again: mov [esi], eax; add esi, edi; dec ecx; jnz again; hlt; jmp again */
@@ -166,6 +169,7 @@ run_segment(Vcpu *vcpu)
                             .rcx = segment->count,
                             .rsi = MEMORY_AT + (uint64_t)segment->first * PAGE,
                             .rdi = (uint64_t)segment->stride * PAGE};
+    unsigned n_stuck = 0;
 
     if (segment->count == 0)
         return;
@@ -178,7 +182,9 @@ run_segment(Vcpu *vcpu)
             return;
         case KVM_EXIT_DIRTY_RING_FULL:
             vm_take_rings(vcpu->vm);
-            vm_reset_rings(vcpu->vm);
+            n_stuck = vm_reset_rings(vcpu->vm) > 0 ? 0 : n_stuck + 1;
+            if (n_stuck > STUCK)
+                die("an empty ring stays full: this KVM has let it overflow");
             break;
         case KVM_EXIT_INTR:
             break;
@@ -354,8 +360,8 @@ vm_take_rings(Vm *vm)
     pthread_mutex_unlock(&vm->ring_lock);
 }
 
-void
+int
 vm_reset_rings(Vm *vm)
 {
-    must_ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, NULL, "KVM_RESET_DIRTY_RINGS");
+    return must_ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, NULL, "KVM_RESET_DIRTY_RINGS");
 }

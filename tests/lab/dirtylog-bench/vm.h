@@ -79,4 +79,4 @@ uint32_t vm_mark(const Vm *vm, uint32_t page);
 
 /* Takes what is in the rings; the entries can be used again only after vm_reset_rings(). */
 void vm_take_rings(Vm *vm);
-void vm_reset_rings(Vm *vm);
+int vm_reset_rings(Vm *vm); /* returns the number of entries */
