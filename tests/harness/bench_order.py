@@ -19,6 +19,7 @@ from .real_run import RealRun, run
 from .twin import Twin
 
 TIE = 0.15
+ALIKE = 0.05
 SCENARIOS = Path(paths.SOURCE, "tests/live/scenarios")
 
 
@@ -29,10 +30,11 @@ def all_engines() -> list[str]:
     return done.stdout.split()
 
 
-def ranks(values: list[float]) -> list[float]:
-    """1 for the least; those that are equal share the mean of their ranks."""
-    order = sorted(values)
-    return [(order.index(v) + 1 + order.index(v) + order.count(v)) / 2 for v in values]
+def ranks(costs: list[float]) -> list[float]:
+    """1 for the least; those that are as good as equal (to ALIKE) share the mean of their ranks."""
+    steps = [round(math.log(c) / math.log(1 + ALIKE)) for c in costs]
+    order = sorted(steps)
+    return [(order.index(v) + 1 + order.index(v) + order.count(v)) / 2 for v in steps]
 
 
 def correlation(xs: list[float], ys: list[float]) -> float | None:
@@ -67,7 +69,7 @@ def row_of(scenario: str, engine: str, runs: list[RealRun]) -> dict:
         "work_lost_s": statistics.median([r.work_lost_s for r in runs]),
         "wrong_pages": sum(wrong) if wrong else None,
         "unchecked": sum(r.wrong == "unchecked" for r in runs),
-        "disturbed": sum(r.disturbed for r in runs),
+        "disturbed": sum(bool(r.disturbed) for r in runs),
     }
 
 

@@ -2,6 +2,7 @@
 """A scenario made real: one engine brings the guest of a Twin over a link, and the same text is simulated."""
 
 import json
+import math
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from .twin import SETTLE_MS, Twin, size
 NAME = "twin"
 ARRIVED = ("completed", "postcopy", "paused")
 SLACK_S = 20      # for the start, and for giving up
-DISTURBED_S = 0.3
+DISTURBED_S = 0.3 # of work, that neither a throttle nor a pause took from the guest
+PAUSE_MS = 12     # beside sending; 3 to 5 are usual
 
 
 @dataclass
@@ -29,13 +31,20 @@ class RealRun:
     text: str = ""            # the scenario that both had
     rate_factor: float = 1    # what the guest dirtied before the start, of what was wanted
     pause_bytes: int = 0      # sent while the guest stood still
+    link_bps: float = 0       # of the link then; 0 = it changes with time
     errors: list[str] = field(default_factory=list)
 
     @property
-    def disturbed(self) -> bool:
-        """The guest could not do its work though neither a throttle nor a pause held it back: something else on this
-        machine took its time, and perhaps the migration's too."""
-        return self.work_lost_s > DISTURBED_S + self.account["throttle_seconds"] + self.account["downtime_ms"] / 1000
+    def disturbed(self) -> str:
+        """Why this was not the run that the scenario describes, but the work of something else on this machine; "" if
+        it was. Only what can be told without the simulation."""
+        held_s = self.account["throttle_seconds"] + self.account["downtime_ms"] / 1000
+        if self.work_lost_s > held_s + DISTURBED_S:
+            return f"the guest lost {self.work_lost_s:.2f} s of work, {held_s:.2f} of them to throttle and pause"
+        sending_ms = self.pause_bytes / self.link_bps * 1000 if self.link_bps else math.inf
+        if self.pause_bytes and self.account["downtime_ms"] > sending_ms + PAUSE_MS:
+            return f"the pause took {self.account['downtime_ms']} ms for {sending_ms:.0f} ms of sending"
+        return ""
 
     @property
     def arrived(self) -> bool:
@@ -92,7 +101,8 @@ def run(engine: str, twin: Twin, daemon: bool = False) -> RealRun:
         console = pair.source.console
         console.wait(lambda c: c.last.up >= SETTLE_MS, 10, "report")
         account = _by_daemon(twin, pair, bus) if daemon else _drive(engine, twin, pair, text)
-        result = RealRun(account, simulate(text, engine), text=text, rate_factor=meter.efficiency)
+        result = RealRun(account, simulate(text, engine), text=text, rate_factor=meter.efficiency,
+                         link_bps=twin.link()[0][1] if len(twin.link()) == 1 else 0)
         if not result.arrived:
             result.work_lost_s = meter.lost_s(console.last)
             return result

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The simulation against real QEMUs: the same guests and links, described once, take as long, as many passes and as
+long a pause in both.
+
+No run is like another on either side: the guest writes at random (NOISE is what that does to a pass), and whether what
+is left just fits is decided by a few pages. So medians are compared; and where an engine decides by what it sees, runs
+fall into kinds, and each real run must be of a kind that is simulated. Ten per cent, but never less than one pass, the
+least there is to count, nor than half of what the real runs' own counts of passes span (near the limit a pass lasts a
+twentieth of a second, and a handful more or less is chance); nor than 15 ms of pause, which on two cores the threads
+that stop a guest may have to wait for their turn."""
+
+import statistics
+from pathlib import Path
+
+from harness import paths
+from harness.case import check, needs_kvm, run, same
+from harness.real_run import RealRun, simulate
+from harness.real_run import run as run_real
+from harness.twin import Twin
+
+RUNS = 3
+SPOILT = 3       # runs in which the machine had something else to do may be repeated so often
+NOISE, SEEDS = 0.04, 9
+PART = 0.1
+FLOORS = {"total_ms": 0, "passes": 1, "downtime_ms": 15}
+SCENARIOS = Path(paths.SOURCE, "tests/live/scenarios")
+
+
+def runs_of(engine: str, twin: Twin) -> list[RealRun]:
+    runs: list[RealRun] = []
+    for _ in range(RUNS + SPOILT):
+        r = run_real(engine, twin, daemon=engine == "migrationd")
+        if r.disturbed:
+            print(f"# run dropped: {r.disturbed}")
+            continue
+        runs.append(r)
+        if len(runs) == RUNS:
+            return runs
+    raise RuntimeError("the machine is too busy: guest and link do not get their time")
+
+
+def simulate_often(twin: Twin, engine: str, rate_factor: float) -> list[dict]:
+    return [simulate(twin.text(rate_factor, noise=str(NOISE), seed=str(seed)), engine) for seed in range(1, SEEDS + 1)]
+
+
+def misses(key: str, real: list[float], draws: list[list[float]], decides: bool) -> list[float]:
+    """By how much more than allowed, for one key; empty when nothing is off."""
+    own = (max(real) - min(real)) / 2 if key == "passes" else 0
+    allowed = max(PART * statistics.median(real), FLOORS[key], own)
+    if decides:
+        miss = [min((s - r for s in drawn), key=abs) for r, drawn in zip(real, draws)]
+    else:
+        miss = [statistics.median([statistics.median(drawn) - r for r, drawn in zip(real, draws)])]
+    return [m for m in miss if abs(m) > allowed]
+
+
+def compare(name: str, engine: str):
+    needs_kvm("QEMU 7.2 forgets dirty pages under TCG, so that nothing converges as it should")
+    twin = Twin(SCENARIOS / f"{name}.scenario")
+    runs = runs_of(engine, twin)
+    draws = [simulate_often(twin, engine, r.rate_factor) for r in runs]
+    same((sorted({r.account["result"] for r in runs}), [e for r in runs for e in r.errors]),
+         (sorted({s["result"] for drawn in draws for s in drawn}), []), "results, errors")
+    off = []
+    for key in FLOORS:
+        real = [r.account[key] for r in runs]
+        simulated = [sorted(s[key] for s in drawn) for drawn in draws]
+        text = ", ".join(f"{statistics.median(s):.0f} ({s[0]} to {s[-1]}) for {r}" for s, r in zip(simulated, real))
+        print(f"# {name} {engine} {key}: {text}")
+        if miss := misses(key, real, simulated, engine == "migrationd"):
+            off.append(f"{key} off by {', '.join(f'{m:+.0f}' for m in miss)}: simulated {text} really")
+    check(not off, "; ".join(off))
+
+
+def a_guest_that_converges():
+    compare("converging", "qemu")
+
+
+def one_held_back_by_the_limit_of_qemu():
+    compare("capped", "qemu")
+
+
+def one_that_quiets_down():
+    compare("quiets-down", "qemu")
+
+
+def one_that_auto_converge_slows_down():
+    compare("plateau", "qemu-auto-converge")
+
+
+def one_that_migrationd_slows_down():
+    compare("plateau", "migrationd")
+
+
+run(a_guest_that_converges, one_held_back_by_the_limit_of_qemu, one_that_quiets_down,
+    one_that_auto_converge_slows_down, one_that_migrationd_slows_down)
