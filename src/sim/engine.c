@@ -23,7 +23,9 @@ start_migrationd(const MigdEngineGuest *guest, MigdKnobs *knobs)
     knobs->postcopy = guest->postcopy && migd_profile_allows(&guest->profile, MIGD_ACTION_POSTCOPY);
     knobs->throttle_initial_pct = knobs->throttle_increment_pct = 1;
     knobs->throttle_max_pct = knobs->throttle_trigger_pct = 1;
-    knobs->downtime_limit_us = migd_start_limit_us(&guest->profile, &guest->costs);
+    /* As the daemon does it, who lowers what is in force and raises nothing at the start. */
+    knobs->downtime_limit_us =
+        MIN(knobs->downtime_limit_us, migd_start_limit_us(&guest->profile, &guest->costs));
     MigdTrack *track = migd_track_new(&guest->profile, &abilities);
     migd_track_set_costs(track, &guest->costs);
     return track;

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from fake import EASY, ENDLESS, ERROR, MANAGER, ROOT, Fake, refused
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from harness.bus import NAME
 from harness.case import check, run, same
@@ -93,9 +93,9 @@ def others_are_served_meanwhile():
         answers = []
 
         def ask(domain: str):
-            bus.connection().call(NAME, ROOT, MANAGER, "Predict",
-                                  GLib.Variant("(sa{sv})", (domain, options(bandwidth=40_000_000, seconds=2))), None,
-                                  0, PATIENCE_MS, None, lambda c, r: answers.append((domain, c.call_finish(r).unpack())))
+            question = GLib.Variant("(sa{sv})", (domain, options(bandwidth=40_000_000, seconds=2)))
+            bus.connection().call(NAME, ROOT, MANAGER, "Predict", question, None, Gio.DBusCallFlags.NONE, PATIENCE_MS,
+                                  None, lambda c, r: answers.append((domain, c.call_finish(r).unpack())))
         for domain in ("easy", "easy", "idle"):
             ask(domain)
         same(sorted(bus.domains()), ["easy", "idle"], "domains, meanwhile")

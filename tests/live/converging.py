@@ -20,10 +20,13 @@ def converging_guest_is_left_alone():
         report = result[0]
         same(report["Result"], "succeeded", "result")
         check(len(seen) > 10, "the migration was hardly looked at")
-        same(set(seen), {(before["downtime-limit"], 0)}, "downtime limits and throttles on the way")
+        # Our own start begins with a lower limit than the profile's, and may raise it, but never over what it was.
+        limits = {limit for limit, _ in seen}
+        check(limits and max(limits) <= before["downtime-limit"], f"downtime limits on the way: {limits}")
+        same({throttle for _, throttle in seen}, {0}, "throttles on the way")
         # A throttle may be made ready for the case that the guest does not converge; it must not come into force.
         done = {line["action"] for line in trace(bus, report["Id"], "action")}
-        check(done <= {"arm-throttle", "release-throttle"}, f"actions {done}")
+        check(done <= {"arm-throttle", "release-throttle", "set-downtime"}, f"actions {done}")
         samples = trace(bus, report["Id"], "sample")
         same({line.get("throttle_pct", 0) for line in samples}, {0}, "throttles in the trace")
         wait_restored(pair, before)
