@@ -18,7 +18,8 @@ NAME = "twin"
 ARRIVED = ("completed", "postcopy", "paused")
 SLACK_S = 20      # for the start, and for giving up
 DISTURBED_S = 0.3 # of work, that neither a throttle nor a pause took from the guest
-PAUSE_MS = 12     # beside sending; 3 to 5 are usual
+PAUSE_MS = 15     # beside sending
+STOP_MS = 4       # of them are usual: to stop the guest, read the dirty log, send the devices
 
 
 @dataclass
@@ -97,7 +98,7 @@ def run(engine: str, twin: Twin, daemon: bool = False) -> RealRun:
             pair.destination.qmp.command("migrate-set-capabilities", capabilities=[
                 {"capability": "postcopy-ram", "state": True}])
         meter = WorkMeter(pair)
-        text = twin.text(rate_factor=meter.efficiency)
+        text = twin.text(meter.efficiency, fixed_downtime=f"{STOP_MS}ms")
         console = pair.source.console
         console.wait(lambda c: c.last.up >= SETTLE_MS, 10, "report")
         account = _by_daemon(twin, pair, bus) if daemon else _drive(engine, twin, pair, text)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from harness import paths
 from harness.case import check, needs_kvm, run, same
-from harness.real_run import RealRun, simulate
+from harness.real_run import STOP_MS, RealRun, simulate
 from harness.real_run import run as run_real
 from harness.twin import Twin
 
 RUNS = 3
-SPOILT = 3       # runs in which the machine had something else to do may be repeated so often
-NOISE, SEEDS = 0.04, 9
+SPOILT = 6       # runs in which the machine had something else to do may be repeated so often
+NOISE, SEEDS = 0.04, 15
 PART = 0.1
 FLOORS = {"total_ms": 0, "passes": 1, "downtime_ms": 15}
 SCENARIOS = Path(paths.SOURCE, "tests/live/scenarios")
@@ -40,7 +40,8 @@ def runs_of(engine: str, twin: Twin) -> list[RealRun]:
 
 
 def simulate_often(twin: Twin, engine: str, rate_factor: float) -> list[dict]:
-    return [simulate(twin.text(rate_factor, noise=str(NOISE), seed=str(seed)), engine) for seed in range(1, SEEDS + 1)]
+    return [simulate(twin.text(rate_factor, fixed_downtime=f"{STOP_MS}ms", noise=str(NOISE), seed=str(seed)), engine)
+            for seed in range(1, SEEDS + 1)]
 
 
 def misses(key: str, real: list[float], draws: list[list[float]], decides: bool) -> list[float]:
