@@ -65,12 +65,15 @@ got_started(const GError *error, gpointer user_data)
 /* The downtime limit (µs) that we start with, in whole ms as hypervisors take it: what the policy
  * begins with, or, where it may not raise it later, all that the profile allows. */
 static guint64
-start_limit(const MigdProfile *profile, const MigdCosts *costs)
+start_limit(const MigdWatch *watch)
 {
-    guint64 us = migd_profile_allows(profile, MIGD_ACTION_SET_DOWNTIME)
-                     ? migd_start_limit_us(profile, costs)
-                     : profile->max_downtime_us;
+    const MigdWatchInfo *info = &watch->info;
+    /* Before the start only a limit says what the link will carry. */
+    guint64 link_bps = watch->guard.saved.max_bandwidth_bps;
+    guint64 us = info->profile.max_downtime_us;
 
+    if (migd_profile_allows(&info->profile, MIGD_ACTION_SET_DOWNTIME))
+        us = migd_start_limit_us(&info->profile, &info->costs, info->memory_bytes, link_bps);
     return MAX(us / 1000, 1) * 1000;
 }
 
@@ -106,9 +109,8 @@ choose_options(const MigdWatch *watch, gboolean allow_postcopy, guint32 *ret_tou
         options.allow_postcopy = TRUE;
         *ret_touched |= MIGD_KNOB_POSTCOPY;
     }
-    if ((saved->has & MIGD_KNOB_DOWNTIME) != 0 &&
-        saved->downtime_limit_us > start_limit(profile, &watch->info.costs)) {
-        options.downtime_limit_us = start_limit(profile, &watch->info.costs);
+    if ((saved->has & MIGD_KNOB_DOWNTIME) != 0 && saved->downtime_limit_us > start_limit(watch)) {
+        options.downtime_limit_us = start_limit(watch);
         *ret_touched |= MIGD_KNOB_DOWNTIME;
     }
     if ((saved->has & MIGD_KNOB_BANDWIDTH) != 0 && profile->max_bandwidth_bps != 0 &&
@@ -294,6 +296,7 @@ restore_memory(MigdWatch *watch, const MigdTrace *trace)
     info->start_realtime_us = start->realtime_us;
     info->profile = start->profile;
     info->costs = start->costs;
+    info->memory_bytes = start->memory_bytes;
     watch->abilities = start->abilities;
     watch->throttle_cocked = start->abilities.throttle_cocked;
     migd_guard_init(&watch->guard, &start->saved);
@@ -301,7 +304,7 @@ restore_memory(MigdWatch *watch, const MigdTrace *trace)
     watch->guard_ready = start->saved.has != 0;
     migd_guard_touch(&watch->guard, start->touched);
     if ((start->touched & MIGD_KNOB_DOWNTIME) != 0) {
-        watch->guard.seen.downtime_limit_us = start_limit(&start->profile, &start->costs);
+        watch->guard.seen.downtime_limit_us = start_limit(watch);
         watch->guard.unsettled &= ~(guint32)MIGD_KNOB_DOWNTIME;
     }
     if ((start->touched & MIGD_KNOB_BANDWIDTH) != 0) {

@@ -76,6 +76,7 @@ migd_watch_record_start(MigdWatch *watch)
                             .write_protect = (char *)info->write_protect,
                             .profile = info->profile,
                             .abilities = watch->abilities,
+                            .memory_bytes = info->memory_bytes,
                             .costs = info->costs,
                             .saved = watch->guard.saved,
                             .touched = watch->guard.touched};

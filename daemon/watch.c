@@ -42,6 +42,8 @@ migd_watch_new(MigdDomain *domain, const MigdWatchSetup *setup, const MigdWatchL
     info->start_realtime_us = (guint64)g_get_real_time();
     info->profile = *setup->profile;
     info->costs = setup->costs;
+    if (domain != NULL)
+        info->memory_bytes = domain->backend->ops->info(domain)->memory_bytes;
     info->observe = setup->observe;
     info->write_protect = migd_mechanism_to_string(MIGD_MECHANISM_UNKNOWN);
     info->trace_path = setup->trace_path;

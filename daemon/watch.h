@@ -47,6 +47,7 @@ typedef struct {
     MigdProfile profile;
     MigdCosts costs;           /* of a pause, as learned before the start */
     const char *write_protect; /* how the guest's writes are tracked; static string */
+    guint64 memory_bytes;      /* of the guest, when the watch began; 0 = not known */
     gboolean observe;
     MigdWatchState state;
     MigdResult result;

@@ -204,15 +204,14 @@ late_enough(const MigdView *view)
            gone_s >= HOPELESS_DEADLINE_PART * (gone_s + view->to_deadline_s);
 }
 
-/* What a pause costs whatever is left to send, seconds, as far as earlier migrations have taught;
- * `margin` for the bytes that nobody sees, whose rate nobody knows. */
+/* What a pause costs whatever is left to send, seconds, as far as earlier migrations have taught,
+ * when what nobody sees is sent at `bps`. */
 static double
-learned_pause_s(const MigdTrack *track, double margin)
+learned_pause_s(const MigdTrack *track, double bps)
 {
-    double bps = MAX(track->link.usual_bps, track->link.bps);
     double fixed_s = (double)track->costs.fixed_us / G_USEC_PER_SEC;
 
-    return bps > 0 ? fixed_s + margin * (double)track->costs.hidden_bytes / bps : fixed_s;
+    return bps > 0 ? fixed_s + (double)track->costs.hidden_bytes / bps : fixed_s;
 }
 
 /* What a pause costs at least is over the cap already: whatever the guest is made to pay is in
@@ -223,8 +222,8 @@ static gboolean
 rule_costs_over_cap(const MigdView *view, MigdDecision *decision)
 {
     const MigdTrack *track = view->track;
-    gboolean proven =
-        learned_pause_s(track, 1) * G_USEC_PER_SEC >= (double)track->profile.max_downtime_us;
+    gboolean proven = learned_pause_s(track, track->link.most_bps) * G_USEC_PER_SEC >=
+                      (double)track->profile.max_downtime_us;
 
     if (view->forced || (!proven && view->cap_s > 0))
         return FALSE;
@@ -412,7 +411,9 @@ static double
 limit_within_cap(const MigdTrack *track)
 {
     double most_s = (double)track->profile.max_downtime_us / G_USEC_PER_SEC;
-    double cap_s = most_s - MAX(learned_pause_s(track, HIDDEN_MARGIN), track->link.sync_s);
+    double bps = track->link.window_bps > 0 ? MIN(track->link.window_bps, track->link.usual_bps)
+                                            : track->link.usual_bps;
+    double cap_s = most_s - MAX(learned_pause_s(track, bps / HIDDEN_MARGIN), track->link.sync_s);
 
     return track->costs.hidden_bytes > 0 ? MAX(cap_s, LEAST_LIMIT * most_s) : cap_s;
 }

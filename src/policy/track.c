@@ -10,9 +10,10 @@
 
 #include "base/checked.h"
 
-/* A migration of ours starts with this part of the pause that it may take, but not with less than
- * what QEMU's own bookkeeping takes. */
-#define START_PART 12
+/* A migration of ours starts with a pause of this part of one copy of the memory, but not with less
+ * than the second part of what it may take, or than QEMU's own bookkeeping takes. */
+#define START_PART 0.05
+#define START_LEAST (1 / 12.0)
 #define START_MIN_US 5000
 
 /* QEMU judges the dirty rate at syncs at least this far apart. */
@@ -55,10 +56,18 @@ migd_track_free(MigdTrack *track)
 }
 
 guint64
-migd_start_limit_us(const MigdProfile *profile, const MigdCosts *costs)
+migd_start_limit_us(const MigdProfile *profile, const MigdCosts *costs, guint64 memory_bytes,
+                    guint64 link_bps)
 {
-    return MAX(migd_sat_sub(profile->max_downtime_us, costs->fixed_us) / START_PART,
-               MIN(START_MIN_US, profile->max_downtime_us));
+    double hidden_us = link_bps > 0 ? 2e6 * (double)costs->hidden_bytes / (double)link_bps : 0;
+    double cap_us = (double)migd_sat_sub(profile->max_downtime_us, costs->fixed_us) - hidden_us;
+    double least_us =
+        MIN(MAX(cap_us * START_LEAST, START_MIN_US), (double)profile->max_downtime_us);
+
+    if (link_bps == 0 || memory_bytes == 0)
+        return migd_from_double(MAX(cap_us, least_us));
+    double copy_us = (double)memory_bytes * G_USEC_PER_SEC / (double)link_bps;
+    return migd_from_double(CLAMP(copy_us * START_PART, least_us, MAX(cap_us, least_us)));
 }
 
 void

@@ -27,10 +27,12 @@ typedef struct {
     guint64 hidden_bytes; /* sent in the pause although `remaining` does not show them */
 } MigdCosts;
 
-/* The downtime limit (µs) to start with: a sixth of what the profile leaves after `costs`. A limit
- * is no target: most guests get below it at the price of a pass of milliseconds, and those that do
- * not are given the rest as soon as that is seen. */
-guint64 migd_start_limit_us(const MigdProfile *profile, const MigdCosts *costs);
+/* The downtime limit (µs) for a migration of ours to start with: what the profile leaves after
+ * `costs`, but less for a guest that is small for its link (bytes, bytes/s; 0 = not known), whose
+ * pause would be a good part of the whole. A limit is no target: such a guest gets below it at the
+ * price of a pass of milliseconds, or is given the rest as soon as it is seen not to. */
+guint64 migd_start_limit_us(const MigdProfile *profile, const MigdCosts *costs,
+                            guint64 memory_bytes, guint64 link_bps);
 
 /* From now on the pause is reckoned with `costs`; until then, with none. */
 void migd_track_set_costs(MigdTrack *track, const MigdCosts *costs);

@@ -25,7 +25,8 @@ start_migrationd(const MigdEngineGuest *guest, MigdKnobs *knobs)
     knobs->throttle_max_pct = knobs->throttle_trigger_pct = 1;
     /* As the daemon does it, who lowers what is in force and raises nothing at the start. */
     knobs->downtime_limit_us =
-        MIN(knobs->downtime_limit_us, migd_start_limit_us(&guest->profile, &guest->costs));
+        MIN(knobs->downtime_limit_us, migd_start_limit_us(&guest->profile, &guest->costs,
+                                                          guest->memory_bytes, guest->link_bps));
     MigdTrack *track = migd_track_new(&guest->profile, &abilities);
     migd_track_set_costs(track, &guest->costs);
     return track;

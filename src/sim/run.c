@@ -129,20 +129,6 @@ drive(MigdRun *run, const MigdEngine *engine, gpointer state, MigdSim *sim, doub
     } while (!migd_status_is_end(sample.status) && sample.time_us < limit_us);
 }
 
-/* The engine meets a guest that has been migrated before: what its pauses cost was learned then. */
-static MigdCosts
-learned_costs(const MigdScenario *scenario)
-{
-    const double *initial = scenario->initial;
-    double fixed_s = initial[MIGD_SCN_FIXED_DOWNTIME] +
-                     initial[MIGD_SCN_SYNC] * initial[MIGD_SCN_MEMORY] / 1073741824;
-
-    return (MigdCosts){
-        .fixed_us = migd_from_double(fixed_s * G_USEC_PER_SEC),
-        .hidden_bytes = migd_from_double(initial[MIGD_SCN_HIDDEN]),
-    };
-}
-
 MigdEngineGuest
 migd_run_guest(const MigdScenario *scenario, const MigdProfile *profile)
 {
@@ -155,7 +141,6 @@ migd_run_guest(const MigdScenario *scenario, const MigdProfile *profile)
         .memory_bytes = (guint64)scenario->initial[MIGD_SCN_MEMORY],
         .link_bps = (guint64)scenario->initial[MIGD_SCN_BANDWIDTH],
         .postcopy = scenario->initial[MIGD_SCN_POSTCOPY] != 0,
-        .costs = learned_costs(scenario),
         /* The guest has migrated before: what cannot be seen has been learned. */
         .costs = {.fixed_us = migd_from_double(fixed_s * G_USEC_PER_SEC),
                   .hidden_bytes = migd_from_double(values[MIGD_SCN_HIDDEN])},

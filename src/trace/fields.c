@@ -30,6 +30,7 @@ const MigdTraceField migd_trace_start_fields[] = {
     START(destination, MIGD_TRACE_TEXT),
     START(mode, MIGD_TRACE_TEXT),
     START(write_protect, MIGD_TRACE_TEXT_NULL),
+    {"memory_bytes", G_STRUCT_OFFSET(MigdTraceStart, memory_bytes), MIGD_TRACE_U64_ZERO},
     {"fixed_us", G_STRUCT_OFFSET(MigdTraceStart, costs.fixed_us), MIGD_TRACE_U64_ZERO},
     {"hidden_bytes", G_STRUCT_OFFSET(MigdTraceStart, costs.hidden_bytes), MIGD_TRACE_U64_ZERO},
     {NULL, 0, MIGD_TRACE_U64},

@@ -33,9 +33,10 @@ typedef struct {
     char *write_protect; /* how the guest's writes were tracked; NULL = not known */
     MigdProfile profile; /* written key by key, so a trace does not depend on files */
     MigdAbilities abilities;
-    MigdCosts costs; /* of a pause, as known at the start; 0 = not known */
-    MigdKnobs saved; /* in force before migrationd touched anything; put back at the end */
-    guint32 touched; /* MIGD_KNOB_… that migrationd has set at the start */
+    guint64 memory_bytes; /* of the guest; 0 = not known */
+    MigdCosts costs;      /* of a pause, as known at the start; 0 = not known */
+    MigdKnobs saved;      /* in force before migrationd touched anything; put back at the end */
+    guint32 touched;      /* MIGD_KNOB_… that migrationd has set at the start */
 } MigdTraceStart;
 
 void migd_trace_start_clear(MigdTraceStart *start);
