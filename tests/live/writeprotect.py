@@ -127,11 +127,19 @@ def ring_asked_for_and_refused():
 
 
 def tcg():
-    with guest("tcg") as (bus, _):
+    with guest("tcg") as (bus, qemu):
         domain = bus.json("write-protect", NAME)
         shows(domain, "none", {"accelerator"}, {"inferred", "ring-refused"})
         same(domain["WriteProtectAvailable"], ["none"], "available")
         refuses(bus, "dirty-ring", "without KVM")
+        for mode in ("dirty-bitmap", "dirty-ring"):  # QEMU before 9.1 dies of these without KVM
+            try:
+                bus.text("dirty-rate", NAME, f"--mode={mode}")
+            except CtlError as e:
+                check("KVM" in str(e), f"refused without the reason: {e}")
+            else:
+                raise AssertionError(f"{mode} was measured without KVM")
+        check(qemu.alive(), "QEMU has died of a measurement")
 
 
 def refuses(bus: Bus, mechanism: str, word: str, *options: str):
