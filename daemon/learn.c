@@ -180,17 +180,17 @@ working_set_of(const MigdPast *past, double *ret)
 
 /* ---- link and pause ------------------------------------------------------------------------- */
 
-/* What the passes were sent with: as measured in them or, where none was seen whole, over all of
- * them. bytes/s; 0 = not known. */
+/* What the passes were sent with, over all of them or, where what was sent in the pause is not
+ * known, as measured in the newest. bytes/s; 0 = not known. */
 static double
 stream_of(const MigdPast *past)
 {
     double us = (double)past->total_us - (double)past->setup_us - (double)past->downtime_us;
     double bytes = (double)past->transferred_bytes - (double)past->downtime_bytes;
 
-    if (past->bandwidth_bps > 0)
-        return (double)past->bandwidth_bps;
-    return us > 0 && bytes > 0 && past->downtime_bytes > 0 ? bytes * G_USEC_PER_SEC / us : 0;
+    if (us > 0 && bytes > 0 && past->downtime_bytes > 0)
+        return bytes * G_USEC_PER_SEC / us;
+    return (double)past->bandwidth_bps;
 }
 
 static gboolean
@@ -268,11 +268,15 @@ learn_fixed(const GPtrArray *past, const char *peer, MigdLessons *ret)
 
     for (guint i = past->len; i > 0; i--) {
         const MigdPast *one = past->pdata[i - 1];
-        double speed = is_limited(one) ? link : stream_of(one);
+        double speed = is_limited(one) && link > 0 ? link : stream_of(one);
         double pause_s = (double)one->downtime_us / G_USEC_PER_SEC;
 
         if (!in_scope(one, PEER, "", peer) || speed <= 0 || pause_s <= 0 ||
             one->downtime_bytes == 0)
+            continue;
+        /* Behind a limit the link is faster than the stream; where little was sent, it is all one.
+         */
+        if (is_limited(one) && link <= 0 && (double)one->downtime_bytes / speed > pause_s / 4)
             continue;
         /* A millisecond is what pauses are told in. */
         keep(&values, MAX(pause_s - (double)one->downtime_bytes / speed, 0.001),

@@ -15,14 +15,14 @@
 #define FILLED 0.7
 #define FILLED_SPREAD 0.3
 
-#define OPTION_SPREAD 0.02 /* of a bandwidth that the caller states */
+#define OPTION_SPREAD 0.05 /* of a bandwidth that the caller states: a nominal one */
 #define LIMIT_SPREAD 0.02  /* QEMU keeps to its limit so well */
 #define RESIDENT_SPREAD 0.02
 #define AT_REST_SPREAD 0.05 /* a curve measured at rest against one in a migration */
 
-/* Without a word on the link a limit may be far below it. */
-#define ABOVE_LIMIT 2
-#define ABOVE_LIMIT_SPREAD 0.8
+/* Without a word on the link: limits are set far below what it carries. */
+#define ABOVE_LIMIT 8
+#define ABOVE_LIMIT_SPREAD 1.0
 
 static guint64
 age(guint64 then_us)

@@ -431,14 +431,11 @@ static guint64
 measured_bytes(const MigdCurve *curve, guint64 memory_bytes)
 {
     MigdModel model;
-    double sum = 0;
 
     if (curve->taken_us == 0 || curve->n == 0)
         return 0;
     migd_predict_fit(&model, curve->points, curve->n, (double)memory_bytes);
-    for (guint i = 0; i < model.n; i++)
-        sum += model.hypotheses[i].weight * migd_hypothesis_dirty(&model.hypotheses[i], 1, 0, 0);
-    return migd_from_double(sum);
+    return migd_from_double(migd_predict_dirty(&model, 1));
 }
 
 void

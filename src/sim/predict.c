@@ -373,3 +373,15 @@ migd_predict_fit(MigdModel *ret, const MigdCurvePoint *points, guint n, double m
     }
     normalize(ret);
 }
+
+double
+migd_predict_dirty(const MigdModel *model, double seconds)
+{
+    double sum = 0;
+
+    for (guint i = 0; i < model->n; i++)
+        sum +=
+            model->hypotheses[i].weight * curve_at(model->hypotheses[i].lambda_bps,
+                                                   model->hypotheses[i].working_set_bytes, seconds);
+    return sum;
+}
