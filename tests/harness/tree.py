@@ -181,7 +181,7 @@ class Tree:
     def journal(self, *arguments: str) -> str:
         return self.run("journalctl", "--no-pager", "--output=cat", "--unit=migrationd", *arguments)
 
-    def wait(self, look, what: str, timeout: float = 30):
+    def wait(self, look, what: str, timeout: float = 60):
         end = time.monotonic() + timeout
         while not (found := look()):
             if time.monotonic() > end:
