@@ -9,6 +9,7 @@ import lzma
 import os
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +180,14 @@ def build_initramfs(tree: Path, job: str, modules: Path | None, programs: dict[s
 # ---- a run -------------------------------------------------------------------------------------
 
 
+class Unfinished(RuntimeError):
+    """The job did not get to its end; `lines` is what the console said until then."""
+
+    def __init__(self, errors: str, lines: list[str]):
+        super().__init__("the lab did not finish: " + "\n".join([errors, *lines[-25:]]))
+        self.lines = lines
+
+
 @dataclass
 class Lab:
     """`memory_mib` of the machine in which KVM runs; `modules`: a folder with kernel modules of our own."""
@@ -219,7 +228,7 @@ class Lab:
         begin = next((i for i, line in enumerate(lines) if line.startswith(BEGIN)), None)
         end = next((i for i, line in enumerate(lines) if line.startswith(END)), None)
         if begin is None or end is None or lines[end] != f"{END} 0":
-            raise RuntimeError("the lab did not finish: " + "\n".join([errors, *lines[-25:]]))
+            raise Unfinished(errors, lines)
         return lines[begin + 1:end]
 
 
@@ -252,7 +261,11 @@ def bench(arguments: list[str], host: bool = False, lab: Lab | None = None) -> l
     else:
         job = f"dirtylog-bench {' '.join(arguments)}\n"
         lines = (lab or Lab()).run("export PATH=/bin\n" + job, {"dirtylog-bench": program})
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    return rows_of(lines)
+
+
+def rows_of(lines: list[str]) -> list[dict]:
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
 TIMES = ("start", "first_get", "first_clear", "first_write", "get", "clear", "some_get", "some_clear",
@@ -298,14 +311,19 @@ def main(arguments: list[str]):
     flags += [f"--modes={options.modes}"] if options.modes else []
     memory = max(int(size) for size in options.sizes.split(",")) + 512
     begin = time.monotonic()
-    rows = bench(flags, options.host, Lab(memory_mib=memory, modules=options.modules, timeout=options.timeout))
+    problem = None
+    try:
+        rows = bench(flags, options.host, Lab(memory_mib=memory, modules=options.modules, timeout=options.timeout))
+    except Unfinished as e:  # what there is, is shown
+        problem, rows = e, rows_of(e.lines)
     if options.json:
         options.json.write_text("".join(json.dumps(row) + "\n" for row in rows))
     print(table(rows))
     where = "this machine's /dev/kvm" if options.host else f"KVM on an emulated {CPU}"
     print(f"\n{where}, {options.vcpus} vCPUs, medians of {options.cycles}, {time.monotonic() - begin:.0f} s")
+    if problem:
+        sys.exit(str(problem))
 
 
 if __name__ == "__main__":
-    import sys
     main(sys.argv[1:])
