@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Everything that the daemon shows on the bus, called with anything: by somebody who may only look, and by root. The suite
-also runs with sanitizers. MIGD_FUZZ_CALLS makes it longer; the seed is printed, and MIGD_FUZZ_SEED repeats it."""
+"""Everything that the daemon shows on the bus, called with anything: by somebody who may only look, and by root. The
+suite also runs with sanitizers. MIGD_FUZZ_CALLS makes it longer; the seed is printed, and MIGD_FUZZ_SEED repeats it."""
 
 import os
 import random

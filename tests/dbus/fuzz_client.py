@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A client without manners: walks the introspection of the daemon and calls everything with arguments that fit, nearly
-fit or do not fit. fuzz_client.py ADDRESS SEED CALLS. Prints how many calls ended in which way; ends with 1 when one was not
-answered."""
+fit or do not fit. fuzz_client.py ADDRESS SEED CALLS. Prints how many calls ended in which way; ends with 1 when one was
+not answered."""
 
 import collections
 import random
@@ -12,8 +12,8 @@ from gi.repository import Gio, GLib
 
 NAME = "org.migrationd1"
 WORDS = ["", "easy", "endless", "unix:/there", "tcp:[::1]:1", "exec:x", "qemu+tls://h/system?command=x", "default",
-         "gentle", "enforce", "observe", "migrate", "steer:migrate", "300ms", "-1", "99999999999999999999", "0%", "100%",
-         "none", "auto", "page-sampling", "\x1b[2J", "\u202e", "%s%n%n", "../" * 40, "x" * 70000, "\n\n",
+         "gentle", "enforce", "observe", "migrate", "steer:migrate", "300ms", "-1", "99999999999999999999", "0%",
+         "100%", "none", "auto", "page-sampling", "\x1b[2J", "\u202e", "%s%n%n", "../" * 40, "x" * 70000, "\n\n",
          "00000000-0000-0000-0000-000000000000", "org.migrationd1.Manager", "Mode", "LogLevel", "debug", "/",
          "[Match]\nName=*"]
 KEYS = ["id", "profile", "domain", "active", "postcopy", "migrate-uri", "seconds", "mode", "persistent", "MaxDowntime",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a flood of calls does to a live migration: the time from MIGRATION_PASS to the command that answers it, while
-clients of another user call as fast as they can, connect and vanish, and listen without reading. Also how much memory the
-daemon takes, how many calls are refused and with which words."""
+clients of another user call as fast as they can, connect and vanish, and listen without reading. Also how much memory
+the daemon takes, how many calls are refused and with which words."""
 
 import argparse
 import collections
@@ -182,9 +182,10 @@ def main(arguments: list[str]) -> int:
         for name, text in result["texts"].items():
             print(f"  {name}: {text}")
         print(f"MIGRATION_PASS to the deciding command ({result['action_n']}): p50 {result['action_p50_ms']} ms, "
-              f"p99 {result['action_p99_ms']} ms, max {result['action_max_ms']} ms (limit of p99: {LATENCY_LIMIT_MS} ms)")
-        print(f"memory of the daemon: {result['memory_first_mib']} MiB at first, {result['memory_max_mib']} MiB at most "
-              f"(limit: {MEMORY_LIMIT_MIB} MiB)")
+              f"p99 {result['action_p99_ms']} ms, max {result['action_max_ms']} ms "
+              f"(limit of p99: {LATENCY_LIMIT_MS} ms)")
+        print(f"memory of the daemon: {result['memory_first_mib']} MiB at first, {result['memory_max_mib']} MiB "
+              f"at most (limit: {MEMORY_LIMIT_MIB} MiB)")
     good = (result["action_n"] > 0 and result["action_p99_ms"] <= LATENCY_LIMIT_MS
             and result["memory_max_mib"] <= MEMORY_LIMIT_MIB)
     return 0 if good else 1

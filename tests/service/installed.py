@@ -149,7 +149,8 @@ def a_migration_of_virsh_is_seen_and_steered():
     same((found["Origin"], found["Profile"]), ("external", "low-downtime"), "origin and profile")
     arrived(domain, process)
     # The domain has left; its migration is shown for some minutes.
-    end = tree.wait(lambda: next((m for m in seen("status") if m["Id"] == found["Id"] and m["Result"]), None), "its end")
+    end = tree.wait(lambda: next((m for m in seen("status") if m["Id"] == found["Id"] and m["Result"]), None),
+                    "its end")
     same(end["Result"], "succeeded", "result")
     check("throttle" in tree.run("migrationctl", "explain", found["Id"]), "explain does not say what was done")
     trace = tree.run("cat", f"/var/lib/migrationd/traces/{found['Id']}.jsonl")
@@ -286,7 +287,8 @@ def main():
         run(installing_starts_nothing, one_command_starts_it, the_sandbox_is_on,
             a_migration_of_virsh_is_seen_and_steered, the_journal_tells_the_story, a_killed_daemon_takes_it_up_again,
             reload_and_wrong_configurations, the_watchdog_bites, others_may_look_and_no_more,
-            a_rule_grants_what_it_says, an_upgrade_does_not_disturb_a_migration, removing_stops_it_and_purging_leaves_nothing)
+            a_rule_grants_what_it_says, an_upgrade_does_not_disturb_a_migration,
+            removing_stops_it_and_purging_leaves_nothing)
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
