@@ -54,11 +54,11 @@ def wait_active(before: int = 0):
     tree.wait(lambda: tree.show("ActiveState")["ActiveState"] == "active" and main_pid() != before, "an active unit")
 
 
-def migrate(domain: Domain) -> subprocess.Popen:
+def migrate(domain: Domain, *options: str) -> subprocess.Popen:
     """By virsh, behind migrationd's back."""
     socket = f"{tree.shared}/{domain.name}.stream"
     Path(socket).unlink(missing_ok=True)
-    return domain.migrate("--auto-converge", "--migrateuri", f"unix://{socket}")
+    return domain.migrate(*options, "--migrateuri", f"unix://{socket}")
 
 
 def migration_of(name: str) -> dict:
@@ -89,20 +89,25 @@ def guest(name: str, append: str) -> Domain:
 
 
 def under_way(domain: Domain) -> tuple[subprocess.Popen, str]:
-    """A migration that has done two passes and does not end as long as it is only observed; its id."""
-    tree.run("migrationctl", "mode", "observe")
+    """A migration that has done two passes, and that neither QEMU nor migrationd ends; its id."""
+    tree.write(CONF, "[Daemon]\nMode=observe\n")
+    tree.run("systemctl", "reload", "migrationd")
+    tree.wait(lambda: tree.run("migrationctl", "mode") == "observe\n", "the new mode")
     process = migrate(domain)
     found = tree.wait(lambda: (m := migration_of(domain.name))["Pass"] >= 2 and m, "the second pass")
     return process, found["Id"]
 
 
 def taken_up(before: int, domain: Domain, process: subprocess.Popen, migration: str):
-    """A new daemon goes on with it, and brings it home: a daemon that starts enforces."""
+    """A new daemon goes on with it. Then a pause that is long enough ends it."""
     wait_active(before)
     tree.wait(lambda: "921e6a3bbcdb4b40a808f0c5a4ffadd8" in tree.run(
         "journalctl", "--output=json", f"MIGRATION_ID={migration}"), "its taking up")
     same(migration_of(domain.name)["Id"], migration, "the migration after the restart")
+    tree.a.virsh("migrate-setmaxdowntime", domain.name, "10000")
     arrived(domain, process)
+    tree.run("rm", CONF)
+    tree.run("systemctl", "reload", "migrationd")
     domain.close()
 
 
@@ -144,7 +149,7 @@ def a_migration_of_virsh_is_seen_and_steered():
     tree.run("systemctl", "restart", "migrationd")
     domain = guest("web", PLATEAU)
     tree.run("migrationctl", "set-profile", "web", "low-downtime")
-    process = migrate(domain)
+    process = migrate(domain, "--auto-converge")  # so that a throttle is possible
     found = migration_of("web")
     same((found["Origin"], found["Profile"]), ("external", "low-downtime"), "origin and profile")
     arrived(domain, process)
