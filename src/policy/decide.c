@@ -34,6 +34,8 @@
 /* A guest that has made no progress for this many passes does not converge, whatever the forecast.
  */
 #define STALLED_PASSES 8
+#define STALLED_S 2
+#define STALLED 0.95
 
 /* Passes under a throttle without progress before it is given up. */
 #define USELESS_PASSES 2
@@ -45,19 +47,29 @@
 /* What counts as progress: this part of what was left before. */
 #define PROGRESS 0.8
 
+/* Passes of milliseconds prove nothing before they fill this time: QEMU itself judges once a
+ * second. */
+#define SHOW_S 1
+
 typedef gboolean (*Rule)(const MigdView *view, MigdDecision *decision);
 
-/* None of the newest `n` passes left clearly less than the one before them. */
+/* At least `n` of the newest passes, as many as it takes to fill `seconds`: none of them left less
+ * than `part` of what the first of them left. */
 static gboolean
-without_progress(const MigdTrack *track, guint n)
+without_progress(const MigdTrack *track, guint n, double seconds, double part)
 {
-    if (track->phase_passes < n || track->n_passes < n)
-        return FALSE;
-    const MigdPass *passes = &track->passes[track->n_passes - n];
-    for (guint i = 1; i < n; i++)
-        if ((double)passes[i].remaining_bytes < PROGRESS * (double)passes[0].remaining_bytes)
-            return FALSE;
-    return TRUE;
+    guint known = MIN(track->phase_passes, track->n_passes);
+    double least = HUGE_VAL, time_s = 0;
+
+    for (guint i = 1; i <= known; i++) {
+        const MigdPass *pass = &track->passes[track->n_passes - i];
+
+        if (i >= n && time_s >= seconds)
+            return least >= part * (double)pass->remaining_bytes;
+        least = MIN(least, (double)pass->remaining_bytes);
+        time_s += (double)pass->duration_us / G_USEC_PER_SEC;
+    }
+    return FALSE;
 }
 
 /* An unsteady guest needs more passes until the same is known of it. */
@@ -334,7 +346,7 @@ rule_useless_throttle(const MigdView *view, MigdDecision *decision)
 
     if (view->state.throttle < 0.05 || view->track->syncs_since_reached < passes ||
         !migd_view_may(view, MIGD_ACTION_RELEASE) || view->ends > MIGD_HOPE ||
-        !without_progress(view->track, passes))
+        !without_progress(view->track, passes, SHOW_S, PROGRESS))
         return FALSE;
     decision->trigger_pct = 1;
     return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
@@ -346,7 +358,7 @@ static gboolean
 rule_hopeless(const MigdView *view, MigdDecision *decision)
 {
     if (view->ends > 1 - MIGD_SURE || !late_enough(view) ||
-        !without_progress(view->track, enough(view->track, HOPELESS_PASSES)))
+        !without_progress(view->track, enough(view->track, HOPELESS_PASSES), SHOW_S, PROGRESS))
         return FALSE;
     return say(decision, MIGD_ACTION_ABORT, 0, MIGD_REASON_HOPELESS_ABORT);
 }
@@ -454,7 +466,9 @@ look(const MigdTrack *track)
     wait.limit_s = view.cap_s;
     if (view.cap_s > view.state.limit_s && migd_view_may(&view, MIGD_ACTION_SET_DOWNTIME))
         migd_forecast(&track->model, &view.state, &wait, &view.within);
-    view.ends = without_progress(track, enough(track, STALLED_PASSES)) ? 0 : view.within.ends;
+    view.ends = without_progress(track, enough(track, STALLED_PASSES), STALLED_S, STALLED)
+                    ? 0
+                    : view.within.ends;
     return view;
 }
 
