@@ -42,6 +42,18 @@ print(len(errors), *names)
 print(errors[0][1] if errors else "")
 """
 
+# A client that takes a lease and keeps it until it is killed.
+HOLDER = """
+import sys, time
+from gi.repository import Gio, GLib
+bus = Gio.DBusConnection.new_for_address_sync(sys.argv[1], Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+                                              | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+bus.call_with_unix_fd_list_sync("org.migrationd1", "/org/migrationd1", "org.migrationd1.Manager", "Hold",
+                                GLib.Variant("(ssss)", ("endless", "migrate:steer", "x", "y")), None, 0, 10000, None, None)
+print("held", flush=True)
+time.sleep(1000)
+"""
+
 
 def burst(bus: Fake, number: int, known: bool, interface: str, method: str, arguments: str, uid: int = 65534):
     """(refused, names of the errors, text of the first)."""
@@ -127,26 +139,15 @@ def a_lease_keeps_hands_off():
 def a_lease_ends_with_its_holder():
     with Fake(endless=ENDLESS) as bus:
         path = bus.domains()["endless"]["Object"]
-        reader, writer = os.pipe()
-        holder = os.fork()
-        if holder == 0:  # owns the only copy of the descriptor: no clean end
-            try:
-                connection = Gio.DBusConnection.new_for_address_sync(
-                    bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
-                    | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
-                wanted = GLib.Variant("(ssss)", ("endless", "migrate:steer", "x", "y"))
-                connection.call_with_unix_fd_list_sync("org.migrationd1", ROOT, MANAGER, "Hold", wanted, None,
-                                                       Gio.DBusCallFlags.NONE, 10000, None, None)
-                os.write(writer, b"held")
-                os.read(os.pipe()[0], 1)
-            finally:
-                os._exit(1)
+        # It owns the only copy of the descriptor, and is killed: no clean end.
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER, bus.address], stdout=subprocess.PIPE, text=True)
         try:
-            same(os.read(reader, 4), b"held", "the holder")
+            same(holder.stdout.readline(), "held\n", "the holder")
             same([h[0] for h in bus.get(path, DOMAIN)["Holds"]], ["migrate:steer"], "leases")
         finally:
-            os.kill(holder, 9)
-            os.waitpid(holder, 0)
+            holder.kill()
+            holder.wait()
+            holder.stdout.close()
         bus.wait(lambda: bus.get(path, DOMAIN)["Holds"] == [], "the end of the lease")
 
 
