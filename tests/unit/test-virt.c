@@ -479,9 +479,12 @@ suspend_work(virDomainPtr domain, gpointer data, GError **error)
 }
 
 static void
-ignore(gpointer data, const GError *error, gpointer user_data)
+answered(gpointer data, const GError *error, gpointer user_data)
 {
+    guint *n = user_data;
+
     g_assert_no_error(error);
+    (*n)++;
 }
 
 static void
@@ -490,6 +493,7 @@ test_connection(void)
     Heard heard = {0};
     MigdVirtConnection *connection = migd_virt_connection_new(URI, &listener, &heard);
     MigdVirtLane *lane;
+    guint n_answered = 0;
 
     g_assert_false(migd_virt_connection_is_up(connection));
     run_until(&heard.ups, 1);
@@ -498,9 +502,10 @@ test_connection(void)
     g_assert_cmpuint(heard.n_names, ==, 1);
     g_assert_cmpstr(heard.uuid, ==, UUID);
     lane = migd_virt_lane_new(migd_virt_connection_pool(connection), UUID, NULL, NULL);
-    migd_virt_lane_call(lane, suspend_work, NULL, NULL, 5000, ignore, NULL);
+    migd_virt_lane_call(lane, suspend_work, NULL, NULL, 5000, answered, &n_answered);
     run_until(&heard.suspended, 1);
     run_until(&heard.resumed, 1);
+    run_until(&n_answered, 1); /* the events may come before the answer */
     migd_virt_connection_free(connection);
     g_free(heard.uuid);
     g_free(heard.why);
