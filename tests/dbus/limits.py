@@ -49,7 +49,8 @@ from gi.repository import Gio, GLib
 bus = Gio.DBusConnection.new_for_address_sync(sys.argv[1], Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
                                               | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
 bus.call_with_unix_fd_list_sync("org.migrationd1", "/org/migrationd1", "org.migrationd1.Manager", "Hold",
-                                GLib.Variant("(ssss)", ("endless", "migrate:steer", "x", "y")), None, 0, 10000, None, None)
+                                GLib.Variant("(ssss)", ("endless", "migrate:steer", "x", "y")), None, 0, 10000, None,
+                                None)
 print("held", flush=True)
 time.sleep(1000)
 """
