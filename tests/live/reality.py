@@ -81,6 +81,6 @@ def one_that_quiets_down():
     compare("quiets-down", "qemu")
 
 
-# Not here: guests under a throttle. The slices of 10 ms that QEMU takes from a vCPU depend on what else the cores do, and
-# real runs of one and the same guest are further apart than this test allows: scripts/bench live shows them side by side.
+# Not here: guests under a throttle. The slices of 10 ms that QEMU takes from a vCPU depend on what else the cores do,
+# and real runs of one and the same guest are further apart than this test allows: scripts/bench live shows them.
 run(a_guest_that_converges, one_held_back_by_the_limit_of_qemu, one_that_quiets_down)
