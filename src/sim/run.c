@@ -139,7 +139,7 @@ migd_run_guest(const MigdScenario *scenario, const MigdProfile *profile)
     return (MigdEngineGuest){
         .profile = *profile,
         .memory_bytes = (guint64)scenario->initial[MIGD_SCN_MEMORY],
-        .link_bps = (guint64)scenario->initial[MIGD_SCN_BANDWIDTH],
+        .link_bps = scenario->told_bps,
         .postcopy = scenario->initial[MIGD_SCN_POSTCOPY] != 0,
         /* The guest has migrated before: what cannot be seen has been learned. */
         .costs = {.fixed_us = migd_from_double(fixed_s * G_USEC_PER_SEC),

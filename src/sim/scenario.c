@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/units.h"
 
@@ -218,6 +219,7 @@ migd_scenario_parse(const char *text, gsize length, GError **error)
     /* A rate without a working set dirties the whole memory. */
     if (scenario->initial[MIGD_SCN_WORKING_SET] == 0)
         scenario->initial[MIGD_SCN_WORKING_SET] = scenario->initial[MIGD_SCN_MEMORY];
+    scenario->told_bps = migd_from_double(scenario->initial[MIGD_SCN_BANDWIDTH]);
     g_array_sort(scenario->changes, by_time);
     return g_steal_pointer(&scenario);
 }

@@ -35,6 +35,7 @@ typedef struct {
     guint32 seed;
     double noise; /* relative sigma of bandwidth and dirty rate, drawn anew each pass */
     guint64 downtime_limit_us; /* in force at the start, set by no file; 0 = QEMU's 300 ms */
+    guint64 told_bps; /* what an engine is told of the link before the start; 0 = nothing */
     double initial[MIGD_SCN_N_KEYS];
     GArray *changes; /* of MigdScenarioChange, by time */
 } MigdScenario;
