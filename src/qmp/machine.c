@@ -5,36 +5,21 @@
 #include "qmp/machine.h"
 
 #include "base/error.h"
+#include "qmp/reply.h"
 
 #define VERSION_MAX 1000
 #define VCPUS_MAX 65536
-
-static gboolean
-need(MigdJsonResult result, const char *what, GError **error)
-{
-    if (result == MIGD_JSON_ABSENT)
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_FAILED, "%s: missing", what);
-    return result == MIGD_JSON_OK;
-}
-
-static gboolean
-need_object(const MigdJson *reply, const char *command, GError **error)
-{
-    if (!migd_json_is_object(reply))
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_FAILED, "%s: no object", command);
-    return migd_json_is_object(reply);
-}
 
 gboolean
 migd_qmp_decode_version(const MigdJson *reply, guint *ret_version, GError **error)
 {
     guint32 major = 0, minor = 0;
 
-    if (!need_object(reply, "query-version", error) ||
-        !need(migd_json_get_u32(reply, "qemu.major", 0, VERSION_MAX, &major, error),
-              "query-version: qemu.major", error) ||
-        !need(migd_json_get_u32(reply, "qemu.minor", 0, 99, &minor, error),
-              "query-version: qemu.minor", error))
+    if (!migd_qmp_need_object(reply, "query-version", error) ||
+        !migd_qmp_need(migd_json_get_u32(reply, "qemu.major", 0, VERSION_MAX, &major, error),
+                       "query-version: qemu.major", error) ||
+        !migd_qmp_need(migd_json_get_u32(reply, "qemu.minor", 0, 99, &minor, error),
+                       "query-version: qemu.minor", error))
         return FALSE;
     *ret_version = major * 100 + minor;
     return TRUE;
@@ -43,8 +28,9 @@ migd_qmp_decode_version(const MigdJson *reply, guint *ret_version, GError **erro
 gboolean
 migd_qmp_decode_kvm(const MigdJson *reply, gboolean *ret_kvm, GError **error)
 {
-    return need_object(reply, "query-kvm", error) &&
-           need(migd_json_get_bool(reply, "enabled", ret_kvm, error), "query-kvm: enabled", error);
+    return migd_qmp_need_object(reply, "query-kvm", error) &&
+           migd_qmp_need(migd_json_get_bool(reply, "enabled", ret_kvm, error), "query-kvm: enabled",
+                         error);
 }
 
 gboolean

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "qmp/reply.h"
 
 #include <string.h>
 
@@ -77,23 +78,6 @@ migd_qmp_status(const char *word)
     return MIGD_STATUS_UNKNOWN;
 }
 
-/* A member that must be there. */
-static gboolean
-need(MigdJsonResult result, const char *what, GError **error)
-{
-    if (result == MIGD_JSON_ABSENT)
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_FAILED, "%s: missing", what);
-    return result == MIGD_JSON_OK;
-}
-
-static gboolean
-need_object(const MigdJson *reply, const char *command, GError **error)
-{
-    if (!migd_json_is_object(reply))
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_FAILED, "%s: no object", command);
-    return migd_json_is_object(reply);
-}
-
 static const MigdSampleField *
 sample_field(MigdField field)
 {
@@ -123,7 +107,7 @@ migd_qmp_decode_migrate(const MigdJson *reply, MigdSample *ret_sample, GError **
     double mbps = 0;
     MigdJsonResult result;
 
-    if (!need_object(reply, "query-migrate", error))
+    if (!migd_qmp_need_object(reply, "query-migrate", error))
         return FALSE;
     result = migd_json_get_string(reply, "status", &word, error);
     if (result == MIGD_JSON_BAD)
@@ -196,7 +180,7 @@ migd_qmp_decode_parameters(const MigdJson *reply, MigdKnobs *knobs, GError **err
 {
     MigdKnobs decoded = *knobs;
 
-    if (!need_object(reply, "query-migrate-parameters", error))
+    if (!migd_qmp_need_object(reply, "query-migrate-parameters", error))
         return FALSE;
     for (guint i = 0; i < migd_n_knob_fields; i++)
         if (!migd_knob_fields[i].is_capability &&
@@ -220,8 +204,9 @@ migd_qmp_decode_capabilities(const MigdJson *reply, MigdKnobs *knobs, GError **e
         const char *name = NULL;
         gboolean state = FALSE;
 
-        if (!need(migd_json_get_string(row, "capability", &name, error), "capability", error) ||
-            !need(migd_json_get_bool(row, "state", &state, error), "state", error))
+        if (!migd_qmp_need(migd_json_get_string(row, "capability", &name, error), "capability",
+                           error) ||
+            !migd_qmp_need(migd_json_get_bool(row, "state", &state, error), "state", error))
             return FALSE;
         for (guint k = 0; k < migd_n_knob_fields; k++)
             if (migd_knob_fields[k].is_capability &&
@@ -237,9 +222,9 @@ migd_qmp_decode_memory(const MigdJson *reply, guint64 *ret_bytes, GError **error
 {
     guint64 base = 0, plugged = 0;
 
-    if (!need_object(reply, "query-memory-size-summary", error) ||
-        !need(migd_json_get_u64(reply, "base-memory", 0, MAX_BYTES, &base, error), "base-memory",
-              error) ||
+    if (!migd_qmp_need_object(reply, "query-memory-size-summary", error) ||
+        !migd_qmp_need(migd_json_get_u64(reply, "base-memory", 0, MAX_BYTES, &base, error),
+                       "base-memory", error) ||
         migd_json_get_u64(reply, "plugged-memory", 0, MAX_BYTES, &plugged, error) == MIGD_JSON_BAD)
         return FALSE;
     *ret_bytes = base + plugged;
@@ -260,9 +245,9 @@ migd_qmp_decode_run(const MigdJson *reply, MigdQmpRun *ret_run, GError **error)
     const char *word = NULL;
     gboolean running = FALSE;
 
-    if (!need_object(reply, "query-status", error) ||
-        !need(migd_json_get_string(reply, "status", &word, error), "status", error) ||
-        !need(migd_json_get_bool(reply, "running", &running, error), "running", error))
+    if (!migd_qmp_need_object(reply, "query-status", error) ||
+        !migd_qmp_need(migd_json_get_string(reply, "status", &word, error), "status", error) ||
+        !migd_qmp_need(migd_json_get_bool(reply, "running", &running, error), "running", error))
         return FALSE;
     *ret_run = running ? MIGD_QMP_RUN_RUNNING : MIGD_QMP_RUN_PAUSED;
     for (guint i = 0; i < G_N_ELEMENTS(words); i++)
@@ -276,7 +261,8 @@ decode_status_event(const MigdJson *data, MigdQmpEvent *ret, GError **error)
 {
     const char *word = NULL;
 
-    if (!need(migd_json_get_string(data, "status", &word, error), "MIGRATION: status", error))
+    if (!migd_qmp_need(migd_json_get_string(data, "status", &word, error), "MIGRATION: status",
+                       error))
         return FALSE;
     *ret = (MigdQmpEvent){.kind = MIGD_QMP_EVENT_MIGRATION, .status = migd_qmp_status(word)};
     return TRUE;
@@ -287,8 +273,8 @@ decode_pass_event(const MigdJson *data, MigdQmpEvent *ret, GError **error)
 {
     guint64 pass = 0;
 
-    if (!need(migd_json_get_u64(data, "pass", 0, MAX_COUNT, &pass, error), "MIGRATION_PASS: pass",
-              error))
+    if (!migd_qmp_need(migd_json_get_u64(data, "pass", 0, MAX_COUNT, &pass, error),
+                       "MIGRATION_PASS: pass", error))
         return FALSE;
     *ret = (MigdQmpEvent){.kind = MIGD_QMP_EVENT_PASS, .pass = pass};
     return TRUE;
