@@ -216,7 +216,7 @@ fail(Job *job, MigdError code, const char *why)
     job_answer(job, NULL, error);
 }
 
-/* NULL: it cannot be asked any more, and the job has been answered. */
+/* NULL: it cannot be asked any more; the job has been answered, and is gone. */
 static MigdDomain *
 domain_of(Job *job)
 {
@@ -225,12 +225,16 @@ domain_of(Job *job)
                              ? NULL
                              : job->predictor->find(job->uuid, &busy, job->predictor->find_data);
 
-    if (domain == NULL)
+    if (domain == NULL) {
         fail(job, MIGD_ERROR_BACKEND_LOST, "the domain has gone");
-    else if (busy && job->watch == NULL)
+        return NULL;
+    }
+    if (busy && job->watch == NULL) {
         fail(job, MIGD_ERROR_MIGRATION_IN_PROGRESS,
              "the domain is being migrated: its migration has the forecast");
-    return busy && job->watch == NULL ? NULL : domain;
+        return NULL;
+    }
+    return domain;
 }
 
 static void
