@@ -11,6 +11,9 @@
 #include "base/text.h"
 #include "daemon/journal.h"
 
+#define LOOK_AGAIN_MS 100 /* doubled each time */
+#define LOOK_AGAIN_MAX_MS 10000
+
 /* ---- what the daemon sees -------------------------------------------------------------------- */
 
 static MigdDomainState
@@ -129,17 +132,7 @@ typedef struct {
     MigdVirtFacts facts;
     MigdVirtJob job;
     gboolean has_job;
-    MigdVirtInspection inspection;
 } Look;
-
-static Look *
-look_new(const MigdVirtDomain *domain)
-{
-    Look *look = g_new0(Look, 1);
-
-    look->inspection.directory = migd_virt_pid_directory(domain->host->uri);
-    return look;
-}
 
 static void
 look_free(gpointer data)
@@ -147,20 +140,13 @@ look_free(gpointer data)
     Look *look = data;
 
     migd_virt_facts_clear(&look->facts);
-    g_free(look->inspection.directory);
     g_free(look);
 }
 
 static gboolean
 describe_work(virDomainPtr domain, gpointer data, GError **error)
 {
-    Look *look = data;
-
-    if (!migd_virt_describe(domain, &look->facts, error))
-        return FALSE;
-    if (!look->facts.active) /* else look_work() follows */
-        migd_virt_inspect(domain, &look->inspection);
-    return TRUE;
+    return migd_virt_describe(domain, &((Look *)data)->facts, error);
 }
 
 static gboolean
@@ -170,7 +156,6 @@ look_work(virDomainPtr domain, gpointer data, GError **error)
 
     if (!migd_virt_describe(domain, &look->facts, error))
         return FALSE;
-    migd_virt_inspect(domain, &look->inspection);
     look->has_job = look->facts.active && migd_virt_job(domain, &look->job, NULL);
     return TRUE;
 }
@@ -192,6 +177,35 @@ take_facts(MigdVirtDomain *domain, MigdVirtFacts *facts)
     domain->described = TRUE;
 }
 
+static gboolean
+look_again(gpointer user_data)
+{
+    MigdVirtDomain *domain = user_data;
+
+    domain->look_source = 0;
+    migd_virt_domain_refresh(domain);
+    return G_SOURCE_REMOVE;
+}
+
+/* A domain that is just starting may not be ready to be described, and no event says when it is. */
+static void
+look_failed(MigdVirtDomain *domain, const GError *error)
+{
+    g_autofree char *name = migd_text_clean(domain->name);
+    const MigdLogFields fields = {.domain_uuid = domain->uuid, .domain_name = name};
+
+    if (g_error_matches(error, MIGD_ERROR, MIGD_ERROR_NO_SUCH_DOMAIN)) {
+        migd_virt_domain_leave(domain);
+        return;
+    }
+    migd_virt_domain_changed(domain);
+    if (domain->host->down != NULL || domain->look_source != 0)
+        return; /* the next connection asks again */
+    migd_log(MIGD_LOG_DEBUG, &fields, "not described yet: %s", error->message);
+    domain->look_again_ms = CLAMP(domain->look_again_ms * 2, LOOK_AGAIN_MS, LOOK_AGAIN_MAX_MS);
+    domain->look_source = g_timeout_add(domain->look_again_ms, look_again, domain);
+}
+
 static void
 looked(gpointer data, const GError *error, gpointer user_data)
 {
@@ -199,19 +213,16 @@ looked(gpointer data, const GError *error, gpointer user_data)
     Look *look = data;
 
     if (error != NULL) {
-        if (g_error_matches(error, MIGD_ERROR, MIGD_ERROR_NO_SUCH_DOMAIN))
-            migd_virt_domain_leave(domain);
-        else
-            migd_virt_domain_changed(domain);
+        look_failed(domain, error);
         return;
     }
-    if (look->has_job && look->job.incoming)
-        domain->run = MIGD_DOMAIN_INCOMING;
+    g_clear_handle_id(&domain->look_source, g_source_remove);
+    domain->look_again_ms = 0;
     take_facts(domain, &look->facts);
-    migd_virt_inspected(domain, &look->inspection);
     if (look->has_job && look->job.incoming)
         domain->run = MIGD_DOMAIN_INCOMING;
     migd_virt_domain_changed(domain);
+    migd_virt_domain_inspect(domain);
     settle(domain, &look->facts, look->has_job ? &look->job : NULL);
 }
 
@@ -234,14 +245,14 @@ described(gpointer data, const GError *error, gpointer user_data)
     g_free(domain->name);
     domain->name = g_strdup(look->facts.name);
     domain->memory_bytes = look->facts.memory_bytes;
-    migd_virt_lane_call(domain->lane, look_work, look_new(domain), look_free,
+    migd_virt_lane_call(domain->lane, look_work, g_new0(Look, 1), look_free,
                         domain->host->call_timeout_ms, looked, domain);
 }
 
 void
 migd_virt_domain_refresh(MigdVirtDomain *domain)
 {
-    migd_virt_lane_call(domain->lane, describe_work, look_new(domain), look_free,
+    migd_virt_lane_call(domain->lane, describe_work, g_new0(Look, 1), look_free,
                         domain->host->call_timeout_ms, described, domain);
 }
 
@@ -271,6 +282,8 @@ migd_virt_domain_free(gpointer data)
     g_autoptr(GError) gone =
         g_error_new_literal(MIGD_ERROR, MIGD_ERROR_BACKEND_LOST, "the domain is gone");
 
+    g_clear_handle_id(&domain->look_source, g_source_remove);
+    g_clear_handle_id(&domain->probe_source, g_source_remove);
     g_clear_handle_id(&domain->end_source, g_source_remove);
     g_clear_handle_id(&domain->leave_source, g_source_remove);
     g_clear_handle_id(&domain->hook_source, g_source_remove);

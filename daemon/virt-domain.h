@@ -50,6 +50,8 @@ struct MigdVirtDomain {
     MigdVirtLane *lane;
     MigdVirtLane *side; /* for calls that wait while a migration runs; NULL until needed */
     gboolean described, persistent, kvm, tainted;
+    guint look_source; /* looks once more, as the last look failed */
+    guint look_again_ms;
     MigdWriteProtect write_protect;
     MigdDomainState run; /* as libvirt says; `info.state` knows more */
     guint64 memory_bytes;
@@ -57,8 +59,10 @@ struct MigdVirtDomain {
     guint64 seen_dirty_bps; /* as its last migration, which did not end well, showed it */
 
     /* the migration out of here, running or the last one */
-    MigdStatus phase; /* NONE = never one */
-    gboolean probing; /* the hypervisor began to send something: asked libvirt what it is */
+    MigdStatus phase;   /* NONE = never one */
+    gboolean probing;   /* the hypervisor began to send something: asked libvirt what it is */
+    guint probe_source; /* asks once more */
+    guint n_probes;     /* in vain, since it began */
     MigdStatus probe_status;
     guint64 probe_pass;    /* 0 = none announced meanwhile */
     gboolean lost;         /* it went unseen: how its migration ended cannot be known */
@@ -126,6 +130,13 @@ void migd_virt_domain_succeed(MigdVirtDomain *domain);
 void migd_virt_domain_incoming(MigdVirtDomain *domain, MigdStatus status, const char *problem);
 /* libvirt's hook said that one will. */
 void migd_virt_host_expect(MigdVirtHost *host, const char *uuid, const char *name);
+
+/* ---- virt-measure.c ---------------------------------------------------------------------------
+ */
+
+/* For calls that may wait long: they hold up only each other. */
+MigdVirtLane *migd_virt_domain_side(MigdVirtDomain *domain);
+#define MIGD_VIRT_SIDE_TIMEOUT_MS 35000 /* libvirt gives up after 30 s */
 
 /* ---- virt-request.c, virt-start.c, virt-measure.c: the port ------------------------------------
  */

@@ -19,6 +19,9 @@
 #define TOTALS_MS 500
 /* From libvirt's hook to the domain. */
 #define HOOK_S 30
+/* Asking what the hypervisor sends: after so many milliseconds, doubled each time. */
+#define PROBE_MS 50
+#define PROBES 6
 
 static void
 announce(MigdVirtDomain *domain, MigdEventKind kind, guint64 argument)
@@ -114,6 +117,36 @@ job_work(virDomainPtr domain, gpointer data, GError **error)
     return migd_virt_job(domain, data, error);
 }
 
+static void probed(gpointer data, const GError *error, gpointer user_data);
+
+static void
+ask_what(MigdVirtDomain *domain)
+{
+    domain->probing = TRUE;
+    migd_virt_lane_call(domain->lane, job_work, g_new0(MigdVirtJob, 1), g_free,
+                        domain->host->call_timeout_ms, probed, domain);
+}
+
+static gboolean
+ask_again(gpointer user_data)
+{
+    MigdVirtDomain *domain = user_data;
+
+    domain->probe_source = 0;
+    if (!domain->probing && !migd_virt_domain_migrates(domain))
+        ask_what(domain);
+    return G_SOURCE_REMOVE;
+}
+
+/* libvirt may know of its job a moment later than the hypervisor sends its first event, and the
+ * next event may be a whole pass away. */
+static void
+ask_later(MigdVirtDomain *domain)
+{
+    if (domain->probe_source == 0 && domain->n_probes < PROBES)
+        domain->probe_source = g_timeout_add(PROBE_MS << domain->n_probes++, ask_again, domain);
+}
+
 static void
 probed(gpointer data, const GError *error, gpointer user_data)
 {
@@ -123,9 +156,12 @@ probed(gpointer data, const GError *error, gpointer user_data)
                             !migd_status_is_end(job->sample.status);
 
     domain->probing = FALSE;
-    if (!is_migration || migd_status_is_end(domain->probe_status) ||
-        migd_virt_domain_migrates(domain))
+    if (migd_status_is_end(domain->probe_status) || migd_virt_domain_migrates(domain))
         return;
+    if (!is_migration) {
+        ask_later(domain);
+        return;
+    }
     migd_virt_domain_phase(domain, MAX(domain->probe_status, job->sample.status));
     domain->last = job->sample;
     if (domain->probe_pass > 0)
@@ -138,11 +174,9 @@ probe(MigdVirtDomain *domain, MigdStatus status, guint64 pass)
 {
     domain->probe_status = status;
     domain->probe_pass = pass;
-    if (domain->probing || migd_status_is_end(status))
-        return;
-    domain->probing = TRUE;
-    migd_virt_lane_call(domain->lane, job_work, g_new0(MigdVirtJob, 1), g_free,
-                        domain->host->call_timeout_ms, probed, domain);
+    domain->n_probes = 0;
+    if (!domain->probing && !migd_status_is_end(status))
+        ask_what(domain);
 }
 
 /* The hypervisor's word. */

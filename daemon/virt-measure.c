@@ -10,12 +10,11 @@
 #include "virt/dirtyrate.h"
 #include "virt/metadata.h"
 
-#define JOB_TIMEOUT_MS 35000 /* libvirt gives up after 30 s */
 #define AGAIN_MS 200
 #define LATE_MS 5000 /* a measurement may end so much after its time */
 
-static MigdVirtLane *
-side_lane(MigdVirtDomain *domain)
+MigdVirtLane *
+migd_virt_domain_side(MigdVirtDomain *domain)
 {
     if (domain->side == NULL)
         domain->side = migd_virt_lane_new(migd_virt_connection_pool(domain->host->connection),
@@ -90,8 +89,8 @@ migd_virt_set_profile(MigdDomain *base, const char *profile, gboolean persistent
     setting = g_new(Setting, 1);
     *setting = (Setting){domain, callback, user_data};
     domain->n_requests++;
-    migd_virt_lane_call(side_lane(domain), metadata_work, metadata, metadata_free, JOB_TIMEOUT_MS,
-                        metadata_written, setting);
+    migd_virt_lane_call(migd_virt_domain_side(domain), metadata_work, metadata, metadata_free,
+                        MIGD_VIRT_SIDE_TIMEOUT_MS, metadata_written, setting);
 }
 
 /* ---- dirty rate
@@ -168,8 +167,9 @@ read_now(gpointer user_data)
     Measuring *measuring = user_data;
 
     measuring->source = 0;
-    migd_virt_lane_call(side_lane(measuring->domain), read_work, g_new0(MigdVirtDirtyRate, 1),
-                        g_free, measuring->domain->host->call_timeout_ms, got_rate, measuring);
+    migd_virt_lane_call(migd_virt_domain_side(measuring->domain), read_work,
+                        g_new0(MigdVirtDirtyRate, 1), g_free,
+                        measuring->domain->host->call_timeout_ms, got_rate, measuring);
     return G_SOURCE_REMOVE;
 }
 
@@ -249,6 +249,6 @@ migd_virt_measure(MigdDomain *base, const MigdMeasureOptions *options, MigdRateF
     domain->n_requests++;
     what = g_new(Measure, 1);
     *what = (Measure){measuring->seconds, mode};
-    migd_virt_lane_call(side_lane(domain), start_work, what, g_free, JOB_TIMEOUT_MS,
-                        measure_started, measuring);
+    migd_virt_lane_call(migd_virt_domain_side(domain), start_work, what, g_free,
+                        MIGD_VIRT_SIDE_TIMEOUT_MS, measure_started, measuring);
 }

@@ -12,6 +12,15 @@
 #include "daemon/writeprotect.h"
 #include "virt/ring.h"
 
+/* What a thread finds out. */
+typedef struct {
+    char *directory; /* of libvirt's files with process numbers; NULL = not on this machine */
+    guint32 ring_now, ring_next;
+    guint version;
+    gboolean has_process;
+    MigdProcessFacts process;
+} Inspection;
+
 /* ---- the process -------------------------------------------------------------------------------
  */
 
@@ -35,7 +44,7 @@ migd_virt_pid_directory(const char *uri)
 }
 
 static void
-look_at_process(virDomainPtr domain, MigdVirtInspection *inspection)
+look_at_process(virDomainPtr domain, Inspection *inspection)
 {
     g_autofree char *file =
         g_strdup_printf("%s/%s.pid", inspection->directory, virDomainGetName(domain));
@@ -53,8 +62,9 @@ look_at_process(virDomainPtr domain, MigdVirtInspection *inspection)
                               migd_process_look(process, &inspection->process, NULL);
 }
 
-void
-migd_virt_inspect(virDomainPtr domain, MigdVirtInspection *inspection)
+/* In a thread. What cannot be found out stays zero. */
+static void
+inspect(virDomainPtr domain, Inspection *inspection)
 {
     unsigned long version = 0;
 
@@ -68,8 +78,8 @@ migd_virt_inspect(virDomainPtr domain, MigdVirtInspection *inspection)
 /* ---- the conclusion ----------------------------------------------------------------------------
  */
 
-void
-migd_virt_inspected(MigdVirtDomain *domain, const MigdVirtInspection *inspection)
+static void
+conclude(MigdVirtDomain *domain, const Inspection *inspection)
 {
     const MigdWriteProtectFacts facts = {
         .running = domain->run != MIGD_DOMAIN_SHUTOFF,
@@ -83,6 +93,46 @@ migd_virt_inspected(MigdVirtDomain *domain, const MigdVirtInspection *inspection
     };
 
     migd_write_protect_detect(&facts, &domain->write_protect);
+    migd_virt_domain_changed(domain);
+}
+
+static Inspection *
+inspection_new(const MigdVirtDomain *domain)
+{
+    Inspection *inspection = g_new0(Inspection, 1);
+
+    inspection->directory = migd_virt_pid_directory(domain->host->uri);
+    return inspection;
+}
+
+static void
+inspection_free(gpointer data)
+{
+    Inspection *inspection = data;
+
+    g_free(inspection->directory);
+    g_free(inspection);
+}
+
+static gboolean
+inspect_work(virDomainPtr domain, gpointer data, GError **error)
+{
+    inspect(domain, data);
+    return TRUE;
+}
+
+static void
+inspected(gpointer data, const GError *error, gpointer user_data)
+{
+    if (error == NULL) /* else what was known stays */
+        conclude(user_data, data);
+}
+
+void
+migd_virt_domain_inspect(MigdVirtDomain *domain)
+{
+    migd_virt_lane_call(migd_virt_domain_side(domain), inspect_work, inspection_new(domain),
+                        inspection_free, MIGD_VIRT_SIDE_TIMEOUT_MS, inspected, domain);
 }
 
 /* ---- turning on --------------------------------------------------------------------------------
@@ -90,7 +140,7 @@ migd_virt_inspected(MigdVirtDomain *domain, const MigdVirtInspection *inspection
 
 typedef struct {
     guint32 entries;
-    MigdVirtInspection inspection;
+    Inspection *inspection;
 } Change;
 
 typedef struct {
@@ -104,7 +154,7 @@ change_free(gpointer data)
 {
     Change *change = data;
 
-    g_free(change->inspection.directory);
+    inspection_free(change->inspection);
     g_free(change);
 }
 
@@ -115,7 +165,7 @@ change_work(virDomainPtr domain, gpointer data, GError **error)
 
     if (!migd_virt_set_ring(domain, change->entries, error))
         return FALSE;
-    migd_virt_inspect(domain, &change->inspection);
+    inspect(domain, change->inspection);
     return TRUE;
 }
 
@@ -125,10 +175,8 @@ changed(gpointer data, const GError *error, gpointer user_data)
     g_autofree Setting *setting = user_data;
     MigdVirtDomain *domain = setting->domain;
 
-    if (error == NULL) {
-        migd_virt_inspected(domain, &((Change *)data)->inspection);
-        migd_virt_domain_changed(domain);
-    }
+    if (error == NULL)
+        conclude(domain, ((Change *)data)->inspection);
     setting->callback(error, setting->user_data);
     migd_virt_domain_answered(domain);
 }
@@ -143,8 +191,8 @@ migd_virt_set_write_protect(MigdDomain *base, const MigdWriteProtectChange *what
 
     *setting = (Setting){domain, callback, user_data};
     change->entries = what->mechanism == MIGD_MECHANISM_RING ? what->ring_entries : 0;
-    change->inspection.directory = migd_virt_pid_directory(domain->host->uri);
+    change->inspection = inspection_new(domain);
     domain->n_requests++;
-    migd_virt_lane_call(domain->lane, change_work, change, change_free,
-                        domain->host->call_timeout_ms, changed, setting);
+    migd_virt_lane_call(migd_virt_domain_side(domain), change_work, change, change_free,
+                        MIGD_VIRT_SIDE_TIMEOUT_MS, changed, setting);
 }

@@ -14,24 +14,13 @@
 
 typedef struct MigdVirtDomain MigdVirtDomain;
 
-/* What a thread finds out. */
-typedef struct {
-    char *directory; /* of libvirt's files with process numbers; NULL = not on this machine */
-    guint32 ring_now, ring_next;
-    guint version;
-    gboolean has_process;
-    MigdProcessFacts process;
-} MigdVirtInspection;
-
 /* Where a libvirt at `uri` keeps its files with process numbers; NULL = it is another machine's.
  * Pure but for the user's runtime directory. Caller frees. */
 char *migd_virt_pid_directory(const char *uri);
 
-/* In a thread. What cannot be found out stays zero. */
-void migd_virt_inspect(virDomainPtr domain, MigdVirtInspection *inspection);
-
-/* On the main loop: the conclusion from what was found, kept in `domain`. */
-void migd_virt_inspected(MigdVirtDomain *domain, const MigdVirtInspection *inspection);
+/* Finds out, and keeps the conclusion in `domain`. Nobody waits for it: libvirt may have to run a
+ * QEMU of its own before it can tell the version. */
+void migd_virt_domain_inspect(MigdVirtDomain *domain);
 
 /* Of MigdBackendOps. */
 void migd_virt_set_write_protect(MigdDomain *domain, const MigdWriteProtectChange *change,
