@@ -14,18 +14,21 @@
  * anywhere else 0, and the ioctl fails with ENOTTY (no such kernel) or EOPNOTSUPP (the VM uses the
  * TDP MMU, or has a dirty ring).
  *
- * How to log with it:
- *   start   1. KVM_WRITE_PROTECT_ALL with ENABLE: from here on the start of the log of a slot
- * protects nothing.
- *           2. KVM_MEM_LOG_DIRTY_PAGES for each slot, as ever.
- *           3. KVM_WRITE_PROTECT_ALL with PROTECT. Writes before it are not logged: all memory
- * counts as dirty. sync    1. KVM_GET_DIRTY_LOG with KVM_DIRTY_LOG_WITHOUT_WRITE_PROTECT for each
- * slot: fetches and clears.
- *           2. then, once, KVM_WRITE_PROTECT_ALL with PROTECT.
- *           3. only then read the pages that 1. has named.
- *           The other way round loses writes: a page that is written between protecting and
- * fetching stays writable with its bit gone. In this order it is named again in the next round, at
- * worst once too often. stop    the log of each slot off, then KVM_WRITE_PROTECT_ALL with DISABLE.
+ * How to start the log with it:
+ * - KVM_WRITE_PROTECT_ALL with ENABLE: from here on the start of the log of a slot protects nothing
+ * - KVM_MEM_LOG_DIRTY_PAGES for each slot, as ever
+ * - KVM_WRITE_PROTECT_ALL with PROTECT; writes before it are not logged, all memory counts as dirty
+ *
+ * At each sync:
+ * - KVM_GET_DIRTY_LOG with KVM_DIRTY_LOG_WITHOUT_WRITE_PROTECT for each slot: fetches and clears
+ * - then, once, KVM_WRITE_PROTECT_ALL with PROTECT
+ * - only then are the pages read that the report has named
+ *
+ * The other way round loses writes: a page that is written between protecting and fetching stays
+ * writable with its bit gone. In this order it is named again in the next round, at worst once too
+ * often.
+ *
+ * At the end: the log of each slot off, then KVM_WRITE_PROTECT_ALL with DISABLE.
  *
  * PROTECT costs the same for any amount of memory: a number is raised and each vCPU leaves the
  * guest once. When the ioctl returns, no vCPU can write a page that has not been logged again.
