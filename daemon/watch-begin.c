@@ -346,7 +346,7 @@ migd_watch_resume(MigdWatch *watch, const MigdTrace *trace)
     restore_memory(watch, trace);
     reopen_trace(watch);
     watch->info.state = MIGD_WATCH_PRECOPY;
-    watch->look_wanted = TRUE;
+    watch->look_first = TRUE;
     migd_watch_log(watch, MIGD_LOG_NOTICE, MIGD_MESSAGE_ADOPTED,
                    "taken up where an earlier migrationd left it; newest decision: %s",
                    watch->info.has_decision ? watch->info.decision_text : "none");

@@ -47,7 +47,8 @@ struct MigdWatch {
     gboolean action_refused;
     MigdDecision action;
     gboolean look_pending, look_wanted, look_stale; /* at the knobs */
-    guint64 last_pass;                              /* sync count last told to the listener */
+    gboolean look_first; /* nothing is turned before they are read: an earlier daemon turned them */
+    guint64 last_pass;   /* sync count last told to the listener */
 
     /* a request of somebody, waiting or, with action_pending, under way */
     gboolean has_request, request_sent;

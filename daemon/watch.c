@@ -186,8 +186,13 @@ got_knobs(const MigdKnobs *knobs, const GError *error, gpointer user_data)
         migd_watch_end_final(watch);
         return;
     }
-    if (!is_live(watch) || knobs == NULL)
+    if (!is_live(watch))
         return;
+    if (knobs == NULL) {
+        watch->look_wanted = watch->look_first;
+        return;
+    }
+    watch->look_first = FALSE;
     if (stale) {
         look(watch);
         return;
@@ -438,7 +443,7 @@ migd_watch_fold(MigdWatch *watch, const MigdSample *sample, gboolean may_act)
         migd_watch_record_decision(watch, &decision);
     }
     /* One that had to wait for another action is done as it was recorded. */
-    if (may_act && !info->observe && decision.action != MIGD_ACTION_WAIT &&
+    if (may_act && !info->observe && !watch->look_first && decision.action != MIGD_ACTION_WAIT &&
         !watch->action_pending && !watch->has_request)
         act(watch, &watch->recorded);
     info->decision = decision; /* numbers and forecast are as new as the sample */
@@ -536,6 +541,8 @@ migd_watch_go(MigdWatch *watch)
         return;
     if (watch->poll_source == 0)
         watch->poll_source = g_timeout_add(MIGD_WATCH_POLL_MS, poll_now, watch);
+    if (watch->look_first)
+        look(watch);
     migd_watch_query(watch);
     migd_watch_run_request(watch);
 }

@@ -781,6 +781,33 @@ test_resume_foreign(Fixture *f, gconstpointer data)
     g_assert_cmpuint(count(f, MIGD_TRACE_KNOBS), ==, 2);
 }
 
+/* Nothing is turned before the knobs in force are known, however long that takes. */
+static void
+test_resume_reads_first(Fixture *f, gconstpointer data)
+{
+    g_autoptr(MigdTrace) trace = NULL;
+    g_autoptr(GError) error = refusal();
+    MigdKnobsFunc callback;
+
+    over_cap(f, /* observe= */ TRUE);
+    drop_watch(f);
+    trace = migd_trace_read(f->path, NULL);
+    make_watch(f, trace->start.origin, FALSE);
+    migd_watch_resume(f->watch, trace);
+    callback = g_steal_pointer(&f->asked.knobs);
+    g_assert_nonnull(callback);
+    callback(NULL, error, f->asked.knobs_data);
+    f->sample.elapsed_us = 30000;
+    answer_sample(f);
+    g_assert_cmpuint(f->asked.acts, ==, 0);
+    answer_knobs(f); /* asked for again */
+    migd_watch_event(f->watch, MIGD_EVENT_PASS, 2);
+    f->sample.pass = 2;
+    answer_sample(f);
+    g_assert_cmpuint(f->asked.acts, ==, 1);
+    g_assert_cmpint(f->asked.action.action, ==, MIGD_ACTION_SET_DOWNTIME);
+}
+
 static void
 test_close(Fixture *f, gconstpointer data)
 {
@@ -848,6 +875,7 @@ main(int argc, char **argv)
     ADD("restart/detach", test_detach);
     ADD("restart/resume", test_resume);
     ADD("restart/resume-foreign", test_resume_foreign);
+    ADD("restart/resume-reads-first", test_resume_reads_first);
     ADD("restart/close", test_close);
     ADD("restart/close-gone", test_close_gone);
     return g_test_run();
