@@ -55,7 +55,8 @@ struct MigdVirtDomain {
     MigdWriteProtect write_protect;
     MigdDomainState run; /* as libvirt says; `info.state` knows more */
     guint64 memory_bytes;
-    guint64 dirty_rate_bps; /* as last measured on request; 0 = never */
+    guint64 dirty_rate_bps; /* as last measured on request */
+    gboolean measured;      /* it was */
     guint64 seen_dirty_bps; /* as its last migration, which did not end well, showed it */
 
     /* the migration out of here, running or the last one */

@@ -120,6 +120,7 @@ measure_end(Measuring *measuring, const MigdVirtDirtyRate *rate, const GError *e
     domain->measuring = NULL;
     if (error == NULL) {
         measured.rate_bps = domain->dirty_rate_bps = rate->rate_bps;
+        domain->measured = TRUE;
         measured.resident_bytes = rate->resident_bytes;
         migd_virt_domain_changed(domain);
     }

@@ -27,7 +27,8 @@ carried_to(const MigdVirtHost *host, const char *destination)
 static guint64
 dirty_rate(const MigdVirtDomain *domain)
 {
-    return domain->dirty_rate_bps != 0 ? domain->dirty_rate_bps : domain->seen_dirty_bps;
+    /* A guest that was seen to write nothing is not one that nobody has looked at. */
+    return domain->measured ? MAX(domain->dirty_rate_bps, 1) : domain->seen_dirty_bps;
 }
 
 static void

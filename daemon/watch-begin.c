@@ -40,16 +40,26 @@ answer_start(MigdWatch *watch, const GError *error)
         done(error, watch->start_data);
 }
 
+void
+migd_watch_answer_failed_start(MigdWatch *watch)
+{
+    if (watch->start_error != NULL)
+        answer_start(watch, watch->start_error);
+}
+
 static void
 got_started(const GError *error, gpointer user_data)
 {
     g_autoptr(MigdWatch) watch = user_data;
+    gboolean over = watch->listener == NULL || migd_watch_is_finished(watch);
 
     watch->starting = FALSE;
-    answer_start(watch, error);
-    if (watch->listener == NULL || migd_watch_is_finished(watch))
+    if (over || error == NULL)
+        answer_start(watch, error);
+    if (over)
         return;
     if (error != NULL) {
+        watch->start_error = g_error_copy(error);
         watch->problem = migd_text_clean(error->message);
         if (!watch->ending) { /* else its failure was announced before the command was answered */
             watch->ending = TRUE;

@@ -98,6 +98,7 @@ migd_watch_finish(MigdWatch *watch, MigdResult result, const char *problem)
                    downtime, info->error[0] != '\0' ? ": " : "", info->error);
     migd_watch_changed(watch);
     watch->listener->finished(watch, watch->user_data);
+    migd_watch_answer_failed_start(watch);
 }
 
 /* ---- putting back --------------------------------------------------------------------------- */

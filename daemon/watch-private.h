@@ -57,6 +57,7 @@ struct MigdWatch {
     gpointer request_data;
     MigdDoneFunc start_done;
     gpointer start_data;
+    GError *start_error; /* told when it is over: whoever hears of it may start anew */
 
     /* the end */
     gboolean ending;
@@ -88,6 +89,8 @@ void migd_watch_stop_timers(MigdWatch *watch);
 void migd_watch_note_limit(MigdWatch *watch, const MigdDecision *decision, gint64 now_us);
 /* Adds the level of limits to a sample of now. */
 void migd_watch_add_limit(MigdWatch *watch, MigdSample *sample);
+/* A start that failed, if nobody was told yet. */
+void migd_watch_answer_failed_start(MigdWatch *watch);
 void migd_watch_answer_request(MigdWatch *watch, const GError *error);
 void migd_watch_run_request(MigdWatch *watch);
 

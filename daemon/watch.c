@@ -73,6 +73,7 @@ watch_clear(gpointer data)
     g_free(info->decision_text);
     g_free(info->trace_path);
     g_free(watch->problem);
+    g_clear_error(&watch->start_error);
     migd_trace_finish_clear(&info->report);
 }
 
@@ -94,6 +95,7 @@ migd_watch_detach(MigdWatch *watch)
 {
     watch->listener = NULL;
     migd_watch_stop_timers(watch);
+    migd_watch_answer_failed_start(watch);
 }
 
 void

@@ -26,11 +26,8 @@ def pump(source: socket.socket, sink: socket.socket, bytes_per_s: int):
         sink.close()
 
 
-def relay(client: socket.socket, target: str, port: int, bytes_per_s: int):
-    with client, socket.socket() as server:
-        for end in (client, server):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        server.connect((target, port))
+def relay(client: socket.socket, server: socket.socket, bytes_per_s: int):
+    with client, server:
         threads = [threading.Thread(target=pump, args=ends, daemon=True)
                    for ends in ((client, server, bytes_per_s), (server, client, bytes_per_s))]
         for thread in threads:
@@ -45,7 +42,12 @@ def main(address: str, port: str, target: str, bytes_per_s: str):
         print("ready", flush=True)
         while True:
             client, _ = listener.accept()
-            threading.Thread(target=relay, args=(client, target, int(port), int(bytes_per_s)), daemon=True).start()
+            server = socket.socket()
+            for end in (client, server):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            # In the order in which they came: before QEMU 8.0 the first to arrive is taken for the main channel.
+            server.connect((target, int(port)))
+            threading.Thread(target=relay, args=(client, server, int(bytes_per_s)), daemon=True).start()
 
 
 if __name__ == "__main__":

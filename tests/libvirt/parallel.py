@@ -2,15 +2,13 @@
 """Parallel connections come from measured need: only where one connection was seen to carry less than this guest takes,
 and never where that would cost post-copy. The way to the other host is a relay that slows each connection down."""
 
-import time
-
 from gi.repository import Gio, GLib
 
 from harness.bus import NAME, Bus
 from harness.case import check, needs_kvm, run, same
 from harness.domain import Domain
 from harness.narrow import NarrowWay
-from harness.site import Site, check_arrival
+from harness.site import Site, check_arrival, trace
 
 WHY = "under TCG QEMU 7.2 forgets dirty pages, so that a fast guest does not last"
 PORT = 49300
@@ -52,12 +50,11 @@ def arrives(site: Site, way: NarrowWay, domain: Domain, **options) -> tuple[int,
     domain.listen(site.b)
     values = {key: GLib.Variant("b" if isinstance(value, bool) else "u", value) for key, value in options.items()}
     values["migrate-uri"] = GLib.Variant("s", way.uri)
-    begin = time.monotonic()
     call(bus, "/org/migrationd1", "Manager", "Migrate", "(ssa{sv})", domain.name, site.b.uri, values)
     migration = bus.wait_migration(domain.name)
     number = connections(domain)
     same(bus.wait_finished(migration, 90)["Result"], "succeeded", f"result of {domain.name}")
-    seconds = time.monotonic() - begin
+    seconds = trace(bus, migration, "finish")[0]["total_us"] / 1e6
     print(f"# {domain.name}: {number} connections, {seconds:.1f} s")
     check_arrival(domain, PAUSE_MS)
     return number, seconds
