@@ -4,6 +4,8 @@
  */
 #include "writeprotect/host.h"
 
+#include "writeprotect/kvm-write-protect-all.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -17,9 +19,6 @@
 #define CAP_RING 192
 #define CAP_RING_ACQ_REL 223 /* the only one on architectures with weak ordering */
 #define CAP_RING_WITH_BITMAP 225
-#define CAP_ALL 144
-#define CAP_LOG_WITHOUT_PROTECT 145
-#define WRITE_PROTECT_ALL _IO(KVMIO, 0x49)
 
 #define RING_ENTRY_BYTES 16
 #define API_VERSION 12
@@ -119,17 +118,20 @@ capability(const MigdKvmPort *port, int fd, unsigned long number)
 static gboolean
 probe_all(const MigdKvmPort *port, int fd)
 {
+    struct kvm_write_protect_all request = {.flags = KVM_WRITE_PROTECT_ALL_ENABLE |
+                                                     KVM_WRITE_PROTECT_ALL_PROTECT};
     int vm, result;
 
-    if (strcmp(port->machine, "x86_64") != 0 || capability(port, fd, CAP_ALL) != 1 ||
-        capability(port, fd, CAP_LOG_WITHOUT_PROTECT) != 1)
+    if (strcmp(port->machine, "x86_64") != 0 ||
+        capability(port, fd, KVM_CAP_X86_WRITE_PROTECT_ALL_MEM) != 1 ||
+        capability(port, fd, KVM_CAP_X86_DIRTY_LOG_WITHOUT_WRITE_PROTECT) != 1)
         return FALSE;
     vm = port->ioctl(port->user_data, fd, KVM_CREATE_VM, 0);
     if (vm < 0)
         return FALSE;
-    result = port->ioctl(port->user_data, vm, WRITE_PROTECT_ALL, 1);
+    result = port->ioctl(port->user_data, vm, KVM_WRITE_PROTECT_ALL, (unsigned long)&request);
     port->close(port->user_data, vm);
-    return result == 0;
+    return result == 0 && request.generation == 1;
 }
 
 void

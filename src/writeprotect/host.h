@@ -3,10 +3,10 @@
  * What the KVM of this host offers. Asks /dev/kvm through a port, so that tests can answer for it.
  * Changes nothing: the one virtual machine that it may create is empty and closed at once.
  *
- * The numbers 144 and 145, by which the original write-protect-all patches announce themselves,
- * mean something else upstream (a feature of arm64, one of s390), and so does the number of their
- * ioctl. So they are asked for on x86 only, must both answer 1, and count for nothing until the
- * ioctl has worked on a virtual machine of our own.
+ * The numbers by which write-protect-all announces itself are not upstream's
+ * (writeprotect/kvm-write-protect-all.h), and some day may mean something else there, as those of
+ * the original patches, 144 and 145, do by now. So they are asked for on x86 only, must both answer
+ * 1, and count for nothing until the ioctl has worked on a virtual machine of our own.
  */
 #pragma once
 

@@ -6,22 +6,25 @@
  */
 #include "writeprotect/host.h"
 
+#include "writeprotect/kvm-write-protect-all.h"
+
 #include <errno.h>
-#include <linux/kvm.h>
 #include <string.h>
 
 #define KVM_FD 7
 #define VM_FD 8
-#define IOCTL_ALL 0xae49ul /* _IO(0xAE, 0x49) */
+#define N_UPSTREAM 512u /* capabilities that upstream may know are below */
 
 typedef struct {
     const char *machine;
     int open_result, api;
-    guint32 answers[512]; /* by capability */
-    int all_result;       /* of the ioctl on the VM */
+    guint32 answers[N_UPSTREAM];  /* by capability */
+    guint32 all, without_protect; /* those that upstream does not know */
+    int all_result;               /* of the ioctl on the VM */
+    guint64 all_generation;       /* that it writes */
     int create_result;
     const char *eager, *tdp, *pml;
-    gboolean asked[512];
+    gboolean asked[N_UPSTREAM], asked_all;
     guint vms, open_fds, calls_of_all;
 } Fake;
 
@@ -36,17 +39,40 @@ fake_open(gpointer user_data)
 }
 
 static int
+check_extension(Fake *fake, unsigned long number)
+{
+    if (number == KVM_CAP_X86_WRITE_PROTECT_ALL_MEM ||
+        number == KVM_CAP_X86_DIRTY_LOG_WITHOUT_WRITE_PROTECT) {
+        fake->asked_all = TRUE;
+        return (int)(number == KVM_CAP_X86_WRITE_PROTECT_ALL_MEM ? fake->all
+                                                                 : fake->without_protect);
+    }
+    g_assert_cmpuint(number, <, N_UPSTREAM);
+    fake->asked[number] = TRUE;
+    return (int)fake->answers[number];
+}
+
+static int
+write_protect_all(Fake *fake, struct kvm_write_protect_all *request)
+{
+    g_assert_cmpuint(request->flags, ==,
+                     KVM_WRITE_PROTECT_ALL_ENABLE | KVM_WRITE_PROTECT_ALL_PROTECT);
+    g_assert_cmpuint(
+        request->pad | request->generation | request->reserved[0] | request->reserved[1], ==, 0);
+    request->generation = fake->all_generation;
+    fake->calls_of_all++;
+    return fake->all_result;
+}
+
+static int
 fake_ioctl(gpointer user_data, int fd, unsigned long request, unsigned long argument)
 {
     Fake *fake = user_data;
 
     if (fd == KVM_FD && request == KVM_GET_API_VERSION)
         return fake->api;
-    if (fd == KVM_FD && request == KVM_CHECK_EXTENSION) {
-        g_assert_cmpuint(argument, <, G_N_ELEMENTS(fake->answers));
-        fake->asked[argument] = TRUE;
-        return (int)fake->answers[argument];
-    }
+    if (fd == KVM_FD && request == KVM_CHECK_EXTENSION)
+        return check_extension(fake, argument);
     if (fd == KVM_FD && request == KVM_CREATE_VM) {
         if (fake->create_result < 0)
             return fake->create_result;
@@ -55,9 +81,8 @@ fake_ioctl(gpointer user_data, int fd, unsigned long request, unsigned long argu
         return VM_FD;
     }
     g_assert_cmpint(fd, ==, VM_FD); /* nothing else is ever done */
-    g_assert_cmpuint(request, ==, IOCTL_ALL);
-    fake->calls_of_all++;
-    return fake->all_result;
+    g_assert_cmpuint(request, ==, KVM_WRITE_PROTECT_ALL);
+    return write_protect_all(fake, (struct kvm_write_protect_all *)argument);
 }
 
 static void
@@ -128,7 +153,9 @@ test_upstream_arm64(void)
 
     fake.answers[144] = 1;
     fake.answers[145] = 1;
+    fake.all = fake.without_protect = 1;
     fake.all_result = 0; /* and should the ioctl succeed a hundred times */
+    fake.all_generation = 1;
     fake.answers[223] = 1048576;
     fake.answers[225] = 1;
     probe(&fake, &host);
@@ -136,6 +163,7 @@ test_upstream_arm64(void)
     g_assert_false(host.all);
     g_assert_false(fake.asked[144]);
     g_assert_false(fake.asked[145]);
+    g_assert_false(fake.asked_all);
     g_assert_cmpuint(fake.calls_of_all, ==, 0);
     g_assert_cmpuint(fake.vms, ==, 0);
     g_assert_cmpuint(host.ring_entries, ==, 65536);
@@ -150,10 +178,12 @@ test_upstream_s390(void)
     g_auto(MigdHostKvm) host = {0};
 
     fake.answers[144] = fake.answers[145] = 1;
+    fake.all = fake.without_protect = 1;
     fake.all_result = 0;
+    fake.all_generation = 1;
     probe(&fake, &host);
     g_assert_false(host.all);
-    g_assert_false(fake.asked[145]);
+    g_assert_false(fake.asked[145] || fake.asked_all);
     g_assert_cmpuint(fake.vms, ==, 0);
     g_assert_cmpuint(host.ring_entries, ==, 0);
 }
@@ -164,12 +194,29 @@ test_patched(void)
     Fake fake = fake_upstream("x86_64");
     g_auto(MigdHostKvm) host = {0};
 
-    fake.answers[144] = fake.answers[145] = 1;
+    fake.all = fake.without_protect = 1;
     fake.all_result = 0;
+    fake.all_generation = 1;
     probe(&fake, &host);
     g_assert_true(host.all);
     g_assert_cmpuint(fake.vms, ==, 1);
     g_assert_cmpuint(fake.calls_of_all, ==, 1);
+}
+
+/* The original patches' own numbers are somebody else's by now: whatever they answer. */
+static void
+test_numbers_of_old(void)
+{
+    Fake fake = fake_upstream("x86_64");
+    g_auto(MigdHostKvm) host = {0};
+
+    fake.answers[144] = fake.answers[145] = 1;
+    fake.all_result = 0;
+    fake.all_generation = 1;
+    probe(&fake, &host);
+    g_assert_false(host.all);
+    g_assert_false(fake.asked[144] || fake.asked[145]);
+    g_assert_cmpuint(fake.vms, ==, 0);
 }
 
 /* Some of the signs, never all: each of these must count for nothing. */
@@ -180,14 +227,17 @@ test_half_patched(void)
         const char *what;
         guint32 first, second;
         int create_result, all_result;
+        guint64 generation;
     } rows[] = {
-        {"only one capability", 1, 0, 0, 0},
-        {"only the other", 0, 1, 0, 0},
-        {"a version number, not a yes", 2, 1, 0, 0},
-        {"no such ioctl", 1, 1, 0, -ENOTTY},
-        {"an ioctl of that number with another meaning", 1, 1, 0, -EINVAL},
-        {"a result that is no success", 1, 1, 0, 1},
-        {"no virtual machine to try it on", 1, 1, -ENOMEM, 0},
+        {"only one capability", 1, 0, 0, 0, 1},
+        {"only the other", 0, 1, 0, 0, 1},
+        {"a version number, not a yes", 2, 1, 0, 0, 1},
+        {"no such ioctl", 1, 1, 0, -ENOTTY, 1},
+        {"virtual machines that cannot", 1, 1, 0, -EOPNOTSUPP, 1},
+        {"an ioctl of that number with another meaning", 1, 1, 0, -EINVAL, 1},
+        {"a result that is no success", 1, 1, 0, 1, 1},
+        {"success, and nothing done", 1, 1, 0, 0, 0},
+        {"no virtual machine to try it on", 1, 1, -ENOMEM, 0, 1},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -195,8 +245,9 @@ test_half_patched(void)
         g_auto(MigdHostKvm) host = {0};
 
         g_test_message("%s", rows[i].what);
-        fake.answers[144] = rows[i].first;
-        fake.answers[145] = rows[i].second;
+        fake.all = rows[i].first;
+        fake.without_protect = rows[i].second;
+        fake.all_generation = rows[i].generation;
         fake.create_result = rows[i].create_result;
         fake.all_result = rows[i].all_result;
         probe(&fake, &host);
@@ -265,6 +316,7 @@ main(int argc, char **argv)
     g_test_add_func("/host/upstream-arm64", test_upstream_arm64);
     g_test_add_func("/host/upstream-s390", test_upstream_s390);
     g_test_add_func("/host/patched", test_patched);
+    g_test_add_func("/host/numbers-of-old", test_numbers_of_old);
     g_test_add_func("/host/half-patched", test_half_patched);
     g_test_add_func("/host/unknown", test_unknown);
     g_test_add_func("/host/odd-answers", test_odd_answers);
