@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,20 +159,28 @@ def busybox() -> bytes:
     raise RuntimeError("busybox-static is not installed")
 
 
-def build_initramfs(tree: Path, job: str, modules: Path | None, programs: dict[str, Path]) -> bytes:
-    """`modules`: a folder whose modules go before those of the kernel package. `job`: a shell script."""
+def folders_of(names: Iterable[str]) -> list[str]:
+    """Those that the files need, each after the one that it is in."""
+    return sorted({str(parent) for name in names for parent in Path(name).parents} - {"."})
+
+
+def build_initramfs(tree: Path, job: str, modules: Path | None, programs: dict[str, Path],
+                    files: dict[str, Path] | None = None) -> bytes:
+    """`modules`: a folder whose modules go before those of the kernel package. `job`: a shell script. `programs` by
+    their names, `files` by where they are to be (without a leading slash)."""
     roots = [*([modules] if modules else []), *tree.glob("lib/modules/*"), *tree.glob("usr/lib/modules/*")]
     order = load_order(roots, MODULES)
     archive = Initramfs()
-    for name in ("bin", "modules"):
+    files = {f"bin/{name}": path for name, path in programs.items()} | (files or {})
+    for name in folders_of([*files, "bin/busybox", "modules/order", "tmp/any"]):
         archive.folder(name)
     archive.file("bin/busybox", busybox())
     archive.link("bin/sh", "busybox")
     for name, data in order.items():
         archive.file(f"modules/{name}", data, 0o644)
     archive.file("modules/order", "".join(f"{name}\n" for name in order).encode(), 0o644)
-    for name, path in programs.items():
-        archive.file(f"bin/{name}", path.read_bytes())
+    for name, path in files.items():
+        archive.file(name, path.read_bytes())
     archive.file("job", job.encode())
     archive.file("init", INIT.format(begin=BEGIN, end=END).encode())
     return archive.packed()
@@ -197,12 +206,12 @@ class Lab:
     timeout: float = 300
     log: str = ""  # what its console said
 
-    def run(self, job: str, programs: dict[str, Path]) -> list[str]:
+    def run(self, job: str, programs: dict[str, Path], files: dict[str, Path] | None = None) -> list[str]:
         """Boots, runs `job` and returns the lines that it printed. An exit status other than 0 is an error."""
         tree = kernel()
         image = next(iter(tree.glob("boot/vmlinuz-*")))
         initramfs = directory() / f"initramfs-{os.getpid()}"
-        initramfs.write_bytes(build_initramfs(tree, job, self.modules, programs))
+        initramfs.write_bytes(build_initramfs(tree, job, self.modules, programs, files))
         console = directory() / f"console-{os.getpid()}.log"
         command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel",
                    "tcg,thread=multi", "-cpu", CPU, "-smp", str(self.cpus), "-m", str(self.memory_mib),

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Migrations of the test guest by the patched QEMU, with and without x-write-protect-all. Runs inside the laboratory, where
+it prints a line of JSON for each; `migrations` packs it, boots the laboratory and returns the lines."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import paths, seed_qemu
+from .lab import Lab, rows_of
+from .pair import Pair, Qemu
+
+CAPABILITY = "x-write-protect-all"
+TRACED = ("global_dirty_changed", "migration_bitmap_sync_start", "migration_bitmap_sync_end", "kvm_write_protect_all")
+STAMP = re.compile(r"\d+@(\d+)\.(\d+):(\w+)(?: .*took (\d+) us)?")
+DATA = Path("usr/local/share/qemu")  # where a QEMU that is not installed looks for firmware
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot.bin", "multiboot_dma.bin", "linuxboot_dma.bin")
+GUEST = "tests/guest/guest.elf"
+
+
+# ---- inside ------------------------------------------------------------------------------------
+
+
+class TracedPair(Pair):
+    """`paused`: the guest does not run before the log has started, so that none of its memory is mapped."""
+
+    def __init__(self, append: str, paused: bool, **options):
+        super().__init__(append, **options)
+        self.paused = paused
+
+    def _qemu(self, name: str, **options) -> Qemu:
+        is_source = "incoming" not in options
+        extra = [word for event in TRACED if is_source for word in ("-trace", event)]
+        return Qemu(self.directory, name, "kvm", self.memory_mib, self.append, **options,
+                    extra=("-uuid", self.uuid, *extra, *(("-S",) if self.paused and is_source else ())))
+
+    def __enter__(self):
+        if not self.paused:
+            return super().__enter__()
+        try:
+            self.source = self._qemu(self.name)
+            self.start_destination()
+            self.set_parameters(max_bandwidth=self.bandwidth_mib << 20)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+
+def traced(text: str) -> list[tuple[int, str, int]]:
+    """Time in us, event, and what it says that it took."""
+    return [(int(s) * 10**6 + int(us), event, int(took or 0)) for s, us, event, took in STAMP.findall(text)]
+
+
+def log_times(text: str) -> dict:
+    """From what QEMU traced: the start of the log with its first sync, the syncs after it, and the longest call."""
+    events = traced(text)
+    start = next(t for t, event, _ in events if event == "global_dirty_changed")
+    begins = [t for t, event, _ in events if event == "migration_bitmap_sync_start"]
+    ends = [t for t, event, _ in events if event == "migration_bitmap_sync_end"]
+    syncs = sorted(end - begin for begin, end in zip(begins[1:], ends[1:], strict=False))
+    calls = [took for _, event, took in events if event == "kvm_write_protect_all"]
+    return {"first_us": ends[0] - start, "sync_us": syncs[len(syncs) // 2] if syncs else None, "calls": len(calls),
+            "call_us": max(calls, default=None)}
+
+
+def begin(pair: TracedPair):
+    pair.migrate()
+    if pair.paused:
+        end = time.monotonic() + 60
+        while pair.info().get("status") != "active":
+            if time.monotonic() > end:
+                raise TimeoutError("the migration did not begin")
+            time.sleep(0.01)
+        pair.source.qmp.command("cont")
+
+
+def migrate(mode: str, scene: str, append: str, memory_mib: int, bandwidth_mib: int, downtime_ms: int,
+            timeout: float) -> dict:
+    with TracedPair(append, scene == "fresh", memory_mib=memory_mib, bandwidth_mib=bandwidth_mib) as pair:
+        if mode == "on":
+            pair.set_capabilities(x_write_protect_all=True)
+        pair.set_parameters(downtime_limit=downtime_ms)
+        first = pair.source.console.last
+        rates: list[int] = []
+        begin(pair)
+        info = pair.wait_end(timeout, lambda i: rates.append(i["ram"]["dirty-pages-rate"]))
+        if info.get("status") != "completed":
+            return {"status": info.get("status"), "error": info.get("error-desc"), "stderr": pair.source.stderr()[-500:]}
+        last = pair.source.console.last
+        verdict = pair.verify_destination(240)
+        written = last.done - (first.done if first else 0)
+        seconds = (last.up - (first.up if first else 0)) / 1000
+        return {"status": "completed", "total_ms": info["total-time"], "setup_ms": info["setup-time"],
+                "downtime_ms": info["downtime"], "syncs": info["ram"]["dirty-sync-count"],
+                "sent_pages": info["ram"]["normal"], "dirty_pages_s": max(rates, default=0),
+                "written_pages_s": round(written / seconds) if seconds else None, "wrong": verdict.wrong,
+                "why": verdict.reason, **log_times(pair.source.stderr())}
+
+
+def inside(arguments: list[str]):
+    options = json.loads(arguments[0])
+    for _ in range(options.pop("repeats")):
+        for scene in options["scenes"]:
+            for mode in options["modes"]:
+                begun = time.monotonic()
+                rest = {k: v for k, v in options.items() if k not in ("scenes", "modes")}
+                row = {"mode": mode, "scene": scene, **migrate(mode, scene, **rest)}
+                print(json.dumps(row | {"took_s": round(time.monotonic() - begun, 1)}), flush=True)
+
+
+# ---- outside -----------------------------------------------------------------------------------
+
+
+def python_files() -> dict[str, Path]:
+    """Python with what this module imports, and nothing else of it."""
+    script = ("import sys, encodings.ascii, encodings.latin_1, stringprep, encodings.idna, harness.seed_migration\n"
+              "for m in list(sys.modules.values()):\n"
+              "    for key in ('__file__', '__cached__'):\n"
+              "        if f := getattr(m, key, None): print(f)\n")
+    shown = subprocess.run(["/usr/bin/python3", "-B", "-c", script], check=True, capture_output=True, text=True,
+                           env={"PYTHONPATH": str(paths.SOURCE / "tests")}).stdout
+    files = {}
+    for line in shown.splitlines():
+        path = Path(line)
+        if path.is_relative_to(paths.SOURCE):
+            if path.suffix == ".py":
+                files[str(path.relative_to(paths.SOURCE))] = path
+            continue
+        if not path.exists():
+            continue
+        files[str(path).lstrip("/")] = path
+        if path.suffix == ".so":
+            files |= needed(path)
+    program = Path("/usr/bin/python3").resolve()
+    return files | {"usr/bin/python3": program} | needed(program)
+
+
+def needed(program: Path) -> dict[str, Path]:
+    return {str(path).lstrip("/"): path for path in seed_qemu.libraries(program)}
+
+
+def firmware() -> dict[str, Path]:
+    files = {str(paths.QBOOT).lstrip("/"): paths.QBOOT} if paths.QBOOT.exists() else {}
+    for name in FIRMWARE:
+        found = [folder / name for folder in seed_qemu.FIRMWARE if (folder / name).exists()]
+        if found:
+            files[str(DATA / name)] = found[0]
+    return files
+
+
+def pack(qemu: Path) -> dict[str, Path]:
+    setpriv = Path("/usr/bin/setpriv")
+    return (python_files() | firmware() | needed(qemu) | needed(setpriv)
+            | {"usr/bin/setpriv": setpriv, f"usr/bin/{seed_qemu.PROGRAM}": qemu, f"build/{GUEST}": Path(paths.guest())})
+
+
+def migrations(qemu: Path, modules: Path | None, options: dict, timeout: float = 1800,
+               say: Callable[[str], None] = print) -> tuple[list[dict], str]:
+    """One row a migration, and what the laboratory's console said."""
+    job = ("export PATH=/usr/bin:/bin MIGD_BUILD=/build PYTHONPATH=/tests PYTHONDONTWRITEBYTECODE=1\n"
+           f"python3 -m harness.seed_migration '{json.dumps(options)}'\n")
+    say("the laboratory: migrations of a real QEMU")
+    lab = Lab(memory_mib=options["memory_mib"] * 2 + 768, modules=modules, timeout=timeout)
+    return rows_of(lab.run(job, {}, pack(qemu))), lab.log
+
+
+if __name__ == "__main__":
+    inside(sys.argv[1:])
