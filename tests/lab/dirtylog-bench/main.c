@@ -67,7 +67,7 @@ write_some(Vm *vm, uint32_t mark)
     for (uint32_t i = 0; i < vm->n_vcpus; i++)
         vm->vcpus[i].segment = (Segment){.count = 0};
     vm->vcpus[0].segment =
-        (Segment){.first = 0, .stride = SOME, .count = vm->pages / SOME, .mark = mark};
+        (Segment){.first = 0, .stride = SOME, .count = vm->slot.pages / SOME, .mark = mark};
     vm_begin(vm);
     vm_end(vm);
 }
@@ -77,12 +77,12 @@ read_log(Vm *vm, const Mode *mode, uint64_t *bitmap, double *get_us, double *cle
 {
     double begin, middle;
 
-    memset(bitmap, 0, vm->pages / 8);
+    memset(bitmap, 0, vm->slot.pages / 8);
     begin = now_us();
-    mode->get(vm, bitmap);
+    mode->get(vm, &vm->slot, bitmap);
     middle = now_us();
     if (mode->clear != NULL)
-        mode->clear(vm, bitmap);
+        mode->clear(vm, &vm->slot, bitmap);
     *get_us = middle - begin;
     *clear_us = now_us() - middle;
 }
@@ -97,11 +97,11 @@ timed_write(Vm *vm, uint32_t mark)
 }
 
 static double
-timed_log(Vm *vm, bool on)
+timed_log(Vm *vm, const Mode *mode, bool on)
 {
     double begin = now_us();
 
-    vm_log(vm, on);
+    mode_log(vm, mode, &vm->slot, on);
     return now_us() - begin;
 }
 
@@ -111,14 +111,14 @@ cycle(Vm *vm, const Mode *mode, uint32_t mark, uint64_t *bitmap, Times *ret)
 {
     double unused;
 
-    ret->start = timed_log(vm, true);
+    ret->start = timed_log(vm, mode, true);
     read_log(vm, mode, bitmap, &ret->first_get, &ret->first_clear);
     ret->first_write = timed_write(vm, ++mark);
     read_log(vm, mode, bitmap, &ret->get, &ret->clear);
     write_some(vm, ++mark);
     read_log(vm, mode, bitmap, &ret->some_get, &ret->some_clear);
     read_log(vm, mode, bitmap, &ret->none_get, &unused);
-    ret->stop = timed_log(vm, false);
+    ret->stop = timed_log(vm, mode, false);
     vm_write_all(vm, ++mark);
     return mark;
 }
@@ -165,7 +165,7 @@ measure(const Options *options, const Mode *mode, uint32_t mib, bool huge)
         return;
     }
     vm_add_vcpus(&vm, options->vcpus);
-    bitmap = calloc(vm.pages / 64 + 1, sizeof *bitmap);
+    bitmap = calloc(vm.slot.pages / 64 + 1, sizeof *bitmap);
     if (bitmap == NULL)
         die("no memory");
     vm_write_all(&vm, mark++); /* KVM maps what the guest touches */
@@ -173,9 +173,9 @@ measure(const Options *options, const Mode *mode, uint32_t mib, bool huge)
     huge_bytes = vm_huge_bytes(&vm);
     for (unsigned i = 0; i < options->cycles; i++)
         mark = cycle(&vm, mode, mark, bitmap, &times[i]);
-    vm_log(&vm, true);
+    mode_log(&vm, mode, &vm.slot, true);
     (void)rounds_run(&vm, mode, options->rounds, mark, bitmap, &rounds);
-    vm_log(&vm, false);
+    mode_log(&vm, mode, &vm.slot, false);
     printf("{\"mode\":\"%s\",\"mib\":%u,\"backing\":\"%s\",\"available\":true,\"vcpus\":%u,"
            "\"cycles\":%u,\"huge_bytes\":%llu,\"plain_write_us\":%.1f",
            mode->name, mib, huge ? "2m" : "4k", options->vcpus, options->cycles,

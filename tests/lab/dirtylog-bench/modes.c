@@ -4,10 +4,11 @@
  */
 #include "modes.h"
 
+#include "writeprotect/kvm-write-protect-all.h"
+
 #include <sys/ioctl.h>
 #include <string.h>
 
-#define SLOT_MEMORY 1
 #define RING_ENTRIES 4096u /* as QEMU's documentation advises */
 #define CAP_RING 192
 #define CAP_RING_ACQ_REL 223
@@ -66,44 +67,104 @@ prepare_ring(Vm *vm)
     return true;
 }
 
-static void
-get_log(Vm *vm, uint64_t *bitmap)
+static bool
+prepare_all(Vm *vm)
 {
-    struct kvm_dirty_log log = {.slot = SLOT_MEMORY, .dirty_bitmap = bitmap};
+    return has(vm, KVM_CAP_X86_WRITE_PROTECT_ALL_MEM, 1) &&
+           has(vm, KVM_CAP_X86_DIRTY_LOG_WITHOUT_WRITE_PROTECT, 1);
+}
+
+static void
+write_protect_all(Vm *vm, unsigned flags)
+{
+    struct kvm_write_protect_all request = {.flags = flags};
+
+    must_ioctl(vm->fd, KVM_WRITE_PROTECT_ALL, &request, "KVM_WRITE_PROTECT_ALL");
+}
+
+static void
+around_all(Vm *vm, Moment moment)
+{
+    static const unsigned flags[] = {
+        [BEFORE_START] = KVM_WRITE_PROTECT_ALL_ENABLE,
+        [AFTER_START] = KVM_WRITE_PROTECT_ALL_PROTECT,
+        [AFTER_END] = KVM_WRITE_PROTECT_ALL_DISABLE,
+    };
+
+    write_protect_all(vm, flags[moment]);
+}
+
+static void
+get_log_with(Vm *vm, const Slot *slot, uint64_t *bitmap, uint32_t flags)
+{
+    struct kvm_dirty_log log = {.slot = slot->id, .padding1 = flags, .dirty_bitmap = bitmap};
 
     must_ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log, "KVM_GET_DIRTY_LOG");
 }
 
 static void
-clear_log(Vm *vm, const uint64_t *bitmap)
+get_log(Vm *vm, const Slot *slot, uint64_t *bitmap)
+{
+    get_log_with(vm, slot, bitmap, 0);
+}
+
+static void
+get_all(Vm *vm, const Slot *slot, uint64_t *bitmap)
+{
+    get_log_with(vm, slot, bitmap, KVM_DIRTY_LOG_WITHOUT_WRITE_PROTECT);
+    write_protect_all(vm, KVM_WRITE_PROTECT_ALL_PROTECT);
+}
+
+static void
+clear_log(Vm *vm, const Slot *slot, const uint64_t *bitmap)
 {
     struct kvm_clear_dirty_log log = {
-        .slot = SLOT_MEMORY, .num_pages = vm->pages, .dirty_bitmap = (void *)(uintptr_t)bitmap};
+        .slot = slot->id, .num_pages = slot->pages, .dirty_bitmap = (void *)(uintptr_t)bitmap};
 
     must_ioctl(vm->fd, KVM_CLEAR_DIRTY_LOG, &log, "KVM_CLEAR_DIRTY_LOG");
 }
 
 static void
-get_rings(Vm *vm, uint64_t *bitmap)
+get_rings(Vm *vm, const Slot *slot, uint64_t *bitmap)
 {
     vm_take_rings(vm);
     pthread_mutex_lock(&vm->ring_lock);
-    memcpy(bitmap, vm->ringed, vm->pages / 8);
-    memset(vm->ringed, 0, vm->pages / 8);
+    memcpy(bitmap, vm->ringed, slot->pages / 8);
+    memset(vm->ringed, 0, slot->pages / 8);
     pthread_mutex_unlock(&vm->ring_lock);
 }
 
 static void
-clear_rings(Vm *vm, const uint64_t *bitmap)
+clear_rings(Vm *vm, const Slot *slot, const uint64_t *bitmap)
 {
     (void)vm_reset_rings(vm);
 }
 
 const Mode modes[] = {
-    {"legacy", prepare_legacy, get_log, 0, false},
-    {"manual-protect", prepare_manual, get_log, clear_log, false},
-    {"manual-protect+initially-set", prepare_initially_set, get_log, clear_log, true},
-    {"dirty-ring", prepare_ring, get_rings, clear_rings, false},
+    {"legacy", prepare_legacy, NULL, get_log, NULL, false, false},
+    {"manual-protect", prepare_manual, NULL, get_log, clear_log, false, false},
+    {"manual-protect+initially-set", prepare_initially_set, NULL, get_log, clear_log, true, false},
+    {"dirty-ring", prepare_ring, NULL, get_rings, clear_rings, false, true},
+    {"write-protect-all", prepare_all, around_all, get_all, NULL, false, false},
 };
 
 const unsigned n_modes = sizeof modes / sizeof modes[0];
+
+void
+mode_log(Vm *vm, const Mode *mode, const Slot *slot, bool on)
+{
+    if (on && mode->around != NULL)
+        mode->around(vm, BEFORE_START);
+    vm_log(vm, slot, on);
+    if (mode->around != NULL)
+        mode->around(vm, on ? AFTER_START : AFTER_END);
+}
+
+void
+mode_read(Vm *vm, const Mode *mode, const Slot *slot, uint64_t *bitmap)
+{
+    memset(bitmap, 0, slot->pages / 8);
+    mode->get(vm, slot, bitmap);
+    if (mode->clear != NULL)
+        mode->clear(vm, slot, bitmap);
+}

@@ -24,7 +24,7 @@ next_random(uint32_t *state)
 static Segment
 choose_segment(const Vm *vm, uint32_t i, uint32_t mark, uint32_t *state)
 {
-    uint32_t share = vm->pages / vm->n_vcpus;
+    uint32_t share = vm->slot.pages / vm->n_vcpus;
     uint32_t stride = 1 + next_random(state) % 5;
     uint32_t skip = next_random(state) % share;
     uint32_t most = (share - skip + stride - 1) / stride;
@@ -46,7 +46,7 @@ lose(const Vm *vm, uint64_t *bitmap)
 {
     unsigned n = 0;
 
-    for (uint32_t page = 0; rounds_lose > 0 && page < vm->pages; page++)
+    for (uint32_t page = 0; rounds_lose > 0 && page < vm->slot.pages; page++)
         if (has_bit(bitmap, page) && ++n % rounds_lose == 0)
             bitmap[page / 64] &= ~(1ull << page % 64);
 }
@@ -54,11 +54,11 @@ lose(const Vm *vm, uint64_t *bitmap)
 static void
 read_log(Vm *vm, const Mode *mode, uint64_t *bitmap)
 {
-    memset(bitmap, 0, vm->pages / 8);
-    mode->get(vm, bitmap);
+    memset(bitmap, 0, vm->slot.pages / 8);
+    mode->get(vm, &vm->slot, bitmap);
     lose(vm, bitmap);
     if (mode->clear != NULL)
-        mode->clear(vm, bitmap);
+        mode->clear(vm, &vm->slot, bitmap);
 }
 
 static void
@@ -69,8 +69,8 @@ exact_round(Vm *vm, const Mode *mode, uint32_t mark, uint32_t *state, uint64_t *
     vm_begin(vm);
     vm_end(vm);
     read_log(vm, mode, bitmap);
-    for (uint32_t page = 0; page < vm->pages; page++) {
-        bool written = vm_mark(vm, page) == mark, reported = has_bit(bitmap, page);
+    for (uint32_t page = 0; page < vm->slot.pages; page++) {
+        bool written = vm_mark(&vm->slot, page) == mark, reported = has_bit(bitmap, page);
 
         ret->written += written;
         ret->missing += written && !reported;
@@ -82,10 +82,10 @@ exact_round(Vm *vm, const Mode *mode, uint32_t mark, uint32_t *state, uint64_t *
 static void
 copy_reported(const Vm *vm, const uint64_t *bitmap, uint32_t *copy, Rounds *ret)
 {
-    for (uint32_t page = 0; page < vm->pages; page++) {
+    for (uint32_t page = 0; page < vm->slot.pages; page++) {
         if (!has_bit(bitmap, page))
             continue;
-        copy[page] = vm_mark(vm, page);
+        copy[page] = vm_mark(&vm->slot, page);
         ret->copied++;
     }
 }
@@ -96,12 +96,12 @@ static uint32_t
 read_while_it_runs(Vm *vm, const Mode *mode, uint32_t mark, uint32_t *state, uint64_t *bitmap,
                    Rounds *ret)
 {
-    uint32_t *copy = malloc(vm->pages * sizeof *copy);
+    uint32_t *copy = malloc(vm->slot.pages * sizeof *copy);
 
     if (copy == NULL)
         die("no memory");
-    for (uint32_t page = 0; page < vm->pages; page++)
-        copy[page] = vm_mark(vm, page);
+    for (uint32_t page = 0; page < vm->slot.pages; page++)
+        copy[page] = vm_mark(&vm->slot, page);
     for (unsigned pass = 0; pass < PASSES; pass++) {
         mark++;
         for (uint32_t i = 0; i < vm->n_vcpus; i++)
@@ -117,8 +117,8 @@ read_while_it_runs(Vm *vm, const Mode *mode, uint32_t mark, uint32_t *state, uin
     }
     read_log(vm, mode, bitmap);
     copy_reported(vm, bitmap, copy, ret);
-    for (uint32_t page = 0; page < vm->pages; page++)
-        ret->stale += copy[page] != vm_mark(vm, page);
+    for (uint32_t page = 0; page < vm->slot.pages; page++)
+        ret->stale += copy[page] != vm_mark(&vm->slot, page);
     free(copy);
     return mark;
 }

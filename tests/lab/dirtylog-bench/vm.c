@@ -18,9 +18,7 @@
 #include <unistd.h>
 
 #define CODE_AT 0x1000u
-#define MEMORY_AT                                                                                  \
-    0x40000000u /* of the measured memory in the guest; 2 MiB aligned on both sides                \
-                 */
+#define MEMORY_AT 0x40000000u /* of the measured memory in the guest */
 #define HUGE_PAGE (2u << 20)
 #define SLOT_CODE 0
 #define SLOT_MEMORY 1
@@ -114,8 +112,8 @@ vm_huge_bytes(const Vm *vm)
 
         if (sscanf(line, "%llx-%llx ", &first, &last) == 2) {
             begin = first;
-            ours = begin >= (uintptr_t)vm->memory &&
-                   begin < (uintptr_t)vm->memory + (uint64_t)vm->pages * PAGE;
+            ours = begin >= (uintptr_t)vm->slot.memory &&
+                   begin < (uintptr_t)vm->slot.memory + (uint64_t)vm->slot.pages * PAGE;
         } else if (ours && sscanf(line, "AnonHugePages: %llu kB", &first) == 1) {
             kib = first;
             sum += kib * 1024;
@@ -127,16 +125,38 @@ vm_huge_bytes(const Vm *vm)
 }
 
 void
-vm_log(Vm *vm, bool on)
+vm_log(Vm *vm, const Slot *slot, bool on)
 {
-    set_slot(vm, SLOT_MEMORY, on ? KVM_MEM_LOG_DIRTY_PAGES : 0, MEMORY_AT,
-             (uint64_t)vm->pages * PAGE, vm->memory);
+    set_slot(vm, slot->id, on ? KVM_MEM_LOG_DIRTY_PAGES : 0, slot->guest,
+             (uint64_t)slot->pages * PAGE, slot->memory);
+}
+
+void
+vm_add_slot(Vm *vm, Slot *slot, uint32_t id, uint64_t guest, uint32_t pages, bool huge, bool log)
+{
+    *slot = (Slot){.id = id, .guest = guest, .pages = pages};
+    slot->memory = map_memory((size_t)pages * PAGE, huge);
+    vm_log(vm, slot, log);
+}
+
+void
+vm_remove_slot(Vm *vm, Slot *slot)
+{
+    set_slot(vm, slot->id, 0, slot->guest, 0, slot->memory);
+    munmap(slot->memory, (size_t)slot->pages * PAGE);
+    *slot = (Slot){0};
 }
 
 uint32_t
-vm_mark(const Vm *vm, uint32_t page)
+vm_first_page(const Slot *slot)
 {
-    return *(const volatile uint32_t *)(vm->memory + (size_t)page * PAGE);
+    return (uint32_t)(slot->guest - MEMORY_AT) / PAGE;
+}
+
+uint32_t
+vm_mark(const Slot *slot, uint32_t page)
+{
+    return *(const volatile uint32_t *)(slot->memory + (size_t)page * PAGE);
 }
 
 /* ---- vCPUs -------------------------------------------------------------------------------------
@@ -251,6 +271,7 @@ vm_add_vcpus(Vm *vm, uint32_t n)
 void
 vm_create(Vm *vm, uint32_t mib, bool huge)
 {
+    const uint32_t pages = mib * (1048576 / PAGE);
     uint8_t *page;
 
     memset(vm, 0, sizeof *vm);
@@ -259,16 +280,14 @@ vm_create(Vm *vm, uint32_t mib, bool huge)
         die("/dev/kvm: %s", strerror(errno));
     vm->fd = must_ioctl(vm->kvm, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
     (void)ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000ul); /* Intel wants it, others do not know it */
-    vm->pages = mib * (1048576 / PAGE);
-    vm->memory = map_memory((size_t)vm->pages * PAGE, huge);
-    vm->ringed = calloc(vm->pages / 64 + 1, sizeof *vm->ringed);
+    vm->ringed = calloc(pages / 64 + 1, sizeof *vm->ringed);
     pthread_mutex_init(&vm->ring_lock, NULL);
     page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED || vm->ringed == NULL)
         die("no memory");
     memcpy(page, code, sizeof code);
     set_slot(vm, SLOT_CODE, 0, CODE_AT, PAGE, page);
-    vm_log(vm, false);
+    vm_add_slot(vm, &vm->slot, SLOT_MEMORY, MEMORY_AT, pages, huge, false);
 }
 
 void
@@ -289,7 +308,7 @@ vm_destroy(Vm *vm)
     }
     close(vm->fd);
     close(vm->kvm);
-    munmap(vm->memory, (size_t)vm->pages * PAGE);
+    munmap(vm->slot.memory, (size_t)vm->slot.pages * PAGE);
     free(vm->ringed);
 }
 
@@ -317,13 +336,13 @@ vm_end(Vm *vm)
 void
 vm_write_all(Vm *vm, uint32_t mark)
 {
-    uint32_t share = vm->pages / vm->n_vcpus;
+    uint32_t share = vm->slot.pages / vm->n_vcpus;
 
     for (uint32_t i = 0; i < vm->n_vcpus; i++)
         vm->vcpus[i].segment = (Segment){
             .first = i * share,
             .stride = 1,
-            .count = i + 1 < vm->n_vcpus ? share : vm->pages - i * share,
+            .count = i + 1 < vm->n_vcpus ? share : vm->slot.pages - i * share,
             .mark = mark,
         };
     vm_begin(vm);
@@ -342,7 +361,7 @@ take_ring(Vm *vm, Vcpu *vcpu)
         if ((__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_DIRTY) == 0)
             return;
         if ((entry->slot & 0xffff) == SLOT_MEMORY) {
-            if (entry->offset >= vm->pages)
+            if (entry->offset >= vm->slot.pages)
                 die("a ring names a page that there is not");
             vm->ringed[entry->offset / 64] |= 1ull << entry->offset % 64;
         }

@@ -24,6 +24,14 @@ typedef struct {
 
 typedef struct Vm Vm;
 
+/* Memory of the guest, as we see it. */
+typedef struct {
+    uint32_t id;
+    uint64_t guest;
+    uint8_t *memory;
+    uint32_t pages;
+} Slot;
+
 typedef struct {
     Vm *vm;
     int fd;
@@ -36,8 +44,7 @@ typedef struct {
 
 struct Vm {
     int kvm, fd;
-    uint8_t *memory; /* the measured one, as we see it */
-    uint32_t pages;
+    Slot slot; /* the measured one */
     uint32_t n_vcpus;
     Vcpu vcpus[VCPUS_MAX];
     uint32_t ring_entries; /* of each vCPU; 0 = no rings */
@@ -63,8 +70,16 @@ void vm_destroy(Vm *vm);
 /* Bytes of the measured memory that stand in huge pages. */
 uint64_t vm_huge_bytes(const Vm *vm);
 
-/* Logs what is written to the measured memory, or not any more. */
-void vm_log(Vm *vm, bool on);
+/* Makes a slot, or takes it away again. Its memory is new, and written once by us so that no later
+ * fault finds it missing. `guest` must be a multiple of 2 MiB. Segments reach it from
+ * vm_first_page(slot) on. */
+void
+vm_add_slot(Vm *vm, Slot *slot, uint32_t id, uint64_t guest, uint32_t pages, bool huge, bool log);
+void vm_remove_slot(Vm *vm, Slot *slot);
+uint32_t vm_first_page(const Slot *slot);
+
+/* Logs what is written to a slot, or not any more. */
+void vm_log(Vm *vm, const Slot *slot, bool on);
 
 /* Each vCPU does its segment (vm->vcpus[i].segment), all at once. */
 void vm_begin(Vm *vm);
@@ -75,7 +90,7 @@ void vm_end(Vm *vm);     /* waits */
 void vm_write_all(Vm *vm, uint32_t mark);
 
 /* The mark in a page. */
-uint32_t vm_mark(const Vm *vm, uint32_t page);
+uint32_t vm_mark(const Slot *slot, uint32_t page);
 
 /* Takes what is in the rings; the entries can be used again only after vm_reset_rings(). */
 void vm_take_rings(Vm *vm);
