@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One question from its beginning to its answer: measure (or take a fresh measurement), read the
- * knobs in force, gather, play in a thread. Nobody waits for anybody but questions about the same
- * guest, which share its measurement.
+ * knobs in force, gather, play in a thread. Questions about the same guest share its measurement;
+ * they are played one after the other, so that however many there are they leave a processor to the
+ * migrations.
  */
 #include "daemon/predict-private.h"
 
 #include <gio/gio.h>
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -18,6 +21,7 @@
 #define FRESH_US (600 * (gint64)G_USEC_PER_SEC)
 
 #define MAX_JOBS 32
+#define NICE 19 /* of playing */
 
 typedef struct {
     MigdRange total_us, pause_us, bytes;
@@ -37,6 +41,8 @@ struct MigdPredictor {
     MigdHistory *history;
     GHashTable *guests; /* k: uuid (the curve's) -> v: Guest */
     GList *jobs;        /* of Job */
+    GQueue *ready;      /* of Job: to be played, oldest first */
+    gboolean playing;
     guint last_id;
     guint refs; /* by what is under way, beside the owner's */
     gboolean freed;
@@ -78,6 +84,7 @@ migd_predictor_new(const char *state_directory, MigdPredictDomainFunc find, gpoi
     predictor->find_data = user_data;
     predictor->history = migd_history_open(state_directory);
     predictor->guests = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, guest_free);
+    predictor->ready = g_queue_new();
     predictor->refs = 1;
     return predictor;
 }
@@ -88,6 +95,7 @@ predictor_unref(MigdPredictor *predictor)
     if (--predictor->refs > 0)
         return;
     g_hash_table_unref(predictor->guests);
+    g_queue_free(predictor->ready);
     g_free(predictor);
 }
 
@@ -149,13 +157,18 @@ guest_of(MigdPredictor *predictor, const char *uuid)
 
 /* ---- playing -------------------------------------------------------------------------------- */
 
-static void
-play_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+/* A thread of its own, since it must not compete with the main loop: Linux gives each thread a nice
+ * value, and a low priority is for ever without privileges. */
+static gpointer
+play_in_thread(gpointer data)
 {
-    MigdForetold *foretold = data;
+    g_autoptr(GTask) task = data;
+    MigdForetold *foretold = g_task_get_task_data(task);
 
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
     migd_predict(&foretold->input, &foretold->prediction);
     g_task_return_boolean(task, TRUE);
+    return NULL;
 }
 
 static void
@@ -173,37 +186,63 @@ keep_last(Job *job, const MigdForetold *foretold)
                    .profile = g_strdup(job->facts.profile.name)};
 }
 
+static void play_next(MigdPredictor *predictor);
+
 static void
 played(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     Job *job = user_data;
+    MigdPredictor *predictor = job->predictor;
     MigdForetold *foretold = g_task_get_task_data(G_TASK(result));
 
+    predictor->refs++; /* the job's may be the last */
     foretold->peer = job->facts.peer;
     if (foretold->prediction.known && job->watch != NULL)
         migd_watch_set_prediction(job->watch, &foretold->prediction.total_us,
                                   &foretold->prediction.pause_us, &foretold->prediction.sent_bytes);
-    else if (job->watch == NULL && !job->predictor->freed)
+    else if (job->watch == NULL && !predictor->freed)
         keep_last(job, foretold);
     job_answer(job, foretold, NULL);
+    predictor->playing = FALSE;
+    play_next(predictor);
+    predictor_unref(predictor);
+}
+
+/* FALSE: nobody would read the answer any more. */
+static gboolean
+is_wanted(const Job *job)
+{
+    return !job->predictor->freed &&
+           (job->watch != NULL ? !migd_watch_is_finished(job->watch) : job->callback != NULL);
 }
 
 static void
 play(Job *job)
 {
-    const GPtrArray *past;
+    const GPtrArray *past = migd_history_list(job->predictor->history);
     MigdForetold *foretold = g_new0(MigdForetold, 1);
-    g_autoptr(GTask) task = g_task_new(NULL, NULL, played, job);
+    GTask *task = g_task_new(NULL, NULL, played, job);
 
-    g_task_set_task_data(task, foretold, g_free);
-    if (job->predictor->freed) {
-        g_task_return_boolean(task, TRUE);
-        return;
-    }
-    past = migd_history_list(job->predictor->history);
     migd_learn(past, job->uuid, job->facts.peer, &job->facts.lessons);
     migd_facts_gather(&job->facts, foretold);
-    g_task_run_in_thread(task, play_in_thread);
+    g_task_set_task_data(task, foretold, g_free);
+    job->predictor->playing = TRUE;
+    g_thread_unref(g_thread_new("predict", play_in_thread, task)); /* takes it */
+}
+
+static void
+play_next(MigdPredictor *predictor)
+{
+    Job *job;
+
+    predictor->refs++; /* a job's may be the last */
+    while (!predictor->playing && (job = g_queue_pop_head(predictor->ready)) != NULL) {
+        if (is_wanted(job))
+            play(job);
+        else
+            job_free(job);
+    }
+    predictor_unref(predictor);
 }
 
 /* ---- gathering ------------------------------------------------------------------------------ */
@@ -247,7 +286,8 @@ got_knobs(const MigdKnobs *knobs, const GError *error, gpointer user_data)
         return;
     }
     job->facts.knobs = *knobs;
-    play(job);
+    g_queue_push_tail(job->predictor->ready, job);
+    play_next(job->predictor);
 }
 
 static void
