@@ -39,11 +39,9 @@ static const struct {
 };
 
 typedef struct {
-    MigdAuthz *authz;
     char *name;
     guint32 uid;
     gboolean may_inspect; /* polkit said so */
-    guint watch;          /* for its leaving the bus */
 } Sender;
 
 struct MigdAuthz {
@@ -52,8 +50,9 @@ struct MigdAuthz {
     gboolean ask_polkit;
     guint polkit_watch;
     GCancellable *cancellable;
-    GHashTable *senders; /* k: unique name (owned by the value) -> v: Sender */
-    GHashTable *asked;   /* of Check: polkit has not answered yet */
+    GHashTable *senders;   /* k: unique name (owned by the value) -> v: Sender */
+    GHashTable *strangers; /* k: unique name -> v: Stranger: the bus is asked who it is */
+    GHashTable *asked;     /* of Check: polkit has not answered yet */
     guint64 next_id;
 };
 
@@ -145,17 +144,15 @@ sender_free(gpointer data)
 {
     Sender *sender = data;
 
-    g_clear_handle_id(&sender->watch, g_bus_unwatch_name);
     g_free(sender->name);
     g_free(sender);
 }
 
 /* Its dialogs are closed; the calls themselves end when polkit has answered that it did so. */
 static void
-sender_vanished(GDBusConnection *connection, const char *name, gpointer user_data)
+sender_left(const char *name, gpointer user_data)
 {
-    Sender *sender = user_data;
-    MigdAuthz *authz = sender->authz;
+    MigdAuthz *authz = user_data;
     GHashTableIter iter;
     gpointer key;
 
@@ -163,29 +160,24 @@ sender_vanished(GDBusConnection *connection, const char *name, gpointer user_dat
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         const Check *check = key;
 
-        if (g_strcmp0(g_dbus_method_invocation_get_sender(check->invocation), sender->name) == 0)
-            migd_polkit_cancel(connection, check->id);
+        if (g_strcmp0(g_dbus_method_invocation_get_sender(check->invocation), name) == 0)
+            migd_polkit_cancel(authz->connection, check->id);
     }
-    migd_quota_forget(authz->quota, sender->name);
-    g_hash_table_remove(authz->senders, sender->name);
+    g_hash_table_remove(authz->senders, name);
 }
 
+/* NULL: it has left. */
 static Sender *
 remember(MigdAuthz *authz, const char *name, guint32 uid)
 {
-    Sender *sender = g_hash_table_lookup(authz->senders, name);
+    Sender *sender;
 
-    if (sender != NULL)
-        return sender;
+    if (!migd_quota_know(authz->quota, name, uid, is_privileged(uid, (guint32)geteuid())))
+        return NULL;
     sender = g_new0(Sender, 1);
-    sender->authz = authz;
     sender->name = g_strdup(name);
     sender->uid = uid;
     g_hash_table_insert(authz->senders, sender->name, sender);
-    migd_quota_know(authz->quota, name, uid, is_privileged(uid, (guint32)geteuid()));
-    sender->watch =
-        g_bus_watch_name_on_connection(authz->connection, name, G_BUS_NAME_WATCHER_FLAGS_NONE, NULL,
-                                       sender_vanished, sender, NULL);
     return sender;
 }
 
@@ -267,26 +259,71 @@ decide(Check *check, const Sender *sender)
         ask_polkit(check);
 }
 
+typedef struct {
+    MigdAuthz *authz; /* dead once the question is cancelled */
+    char *name;
+    GPtrArray *checks; /* of Check */
+} Stranger;
+
+static void
+stranger_free(Stranger *stranger)
+{
+    g_ptr_array_unref(stranger->checks);
+    g_free(stranger->name);
+    g_free(stranger);
+}
+
+static void
+deny_all(const Stranger *stranger, const char *why)
+{
+    for (guint i = 0; i < stranger->checks->len; i++)
+        deny_access(stranger->checks->pdata[i], why);
+}
+
 static void
 got_uid(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    Check *check = user_data;
+    Stranger *stranger = user_data;
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+    const Sender *sender = NULL;
     guint32 uid = G_MAXUINT32;
 
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
-        deny_access(check, "the daemon is stopping");
-        return;
+    if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        g_hash_table_remove(stranger->authz->strangers, stranger->name);
+    if (reply != NULL) {
+        g_variant_get(reply, "(u)", &uid);
+        sender = remember(stranger->authz, stranger->name, uid);
     }
-    if (reply == NULL) {
-        deny_access(check, "the caller has no identity");
-        return;
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        deny_all(stranger, "the daemon is stopping");
+    else if (reply == NULL)
+        deny_all(stranger, "the caller has no identity");
+    else if (sender == NULL)
+        deny_all(stranger, "the caller has left");
+    for (guint i = 0; sender != NULL && i < stranger->checks->len; i++)
+        decide(stranger->checks->pdata[i], sender);
+    stranger_free(stranger);
+}
+
+/* The bus is asked once, however many calls wait for the answer. */
+static void
+identify(MigdAuthz *authz, const char *name, Check *check)
+{
+    Stranger *stranger = g_hash_table_lookup(authz->strangers, name);
+
+    if (stranger == NULL) {
+        stranger = g_new0(Stranger, 1);
+        *stranger = (Stranger){.authz = authz, .name = g_strdup(name), .checks = g_ptr_array_new()};
+        g_hash_table_insert(authz->strangers, stranger->name, stranger);
+        g_dbus_connection_call(authz->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                               "org.freedesktop.DBus", "GetConnectionUnixUser",
+                               g_variant_new("(s)", name), G_VARIANT_TYPE("(u)"),
+                               G_DBUS_CALL_FLAGS_NONE, /* timeout_msec= */ 5000, authz->cancellable,
+                               got_uid, stranger);
     }
-    g_variant_get(reply, "(u)", &uid);
-    decide(check,
-           remember(check->authz, g_dbus_method_invocation_get_sender(check->invocation), uid));
+    g_ptr_array_add(stranger->checks, check);
 }
 
 void
@@ -308,11 +345,7 @@ migd_authz_check(MigdAuthz *authz, GDBusMethodInvocation *invocation, const char
     else if (sender != NULL)
         decide(check, sender);
     else
-        g_dbus_connection_call(authz->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                               "org.freedesktop.DBus", "GetConnectionUnixUser",
-                               g_variant_new("(s)", name), G_VARIANT_TYPE("(u)"),
-                               G_DBUS_CALL_FLAGS_NONE, /* timeout_msec= */ 5000, authz->cancellable,
-                               got_uid, check);
+        identify(authz, name, check);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -327,7 +360,9 @@ migd_authz_new(GDBusConnection *connection, MigdQuota *quota, gboolean ask_polki
     authz->ask_polkit = ask_polkit;
     authz->cancellable = g_cancellable_new();
     authz->senders = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, sender_free);
+    authz->strangers = g_hash_table_new(g_str_hash, g_str_equal);
     authz->asked = g_hash_table_new(NULL, NULL);
+    migd_quota_on_left(quota, sender_left, authz);
     if (ask_polkit)
         authz->polkit_watch = migd_polkit_watch(connection, polkit_changed, authz);
     return authz;
@@ -341,6 +376,7 @@ migd_authz_free(MigdAuthz *authz)
 
     if (authz == NULL)
         return;
+    migd_quota_on_left(authz->quota, NULL, NULL);
     g_cancellable_cancel(authz->cancellable);
     g_hash_table_iter_init(&iter, authz->asked);
     while (g_hash_table_iter_next(&iter, &check, NULL)) {
@@ -351,6 +387,7 @@ migd_authz_free(MigdAuthz *authz)
         g_dbus_connection_signal_unsubscribe(authz->connection, authz->polkit_watch);
     g_object_unref(authz->cancellable);
     g_hash_table_unref(authz->asked);
+    g_hash_table_unref(authz->strangers);
     g_hash_table_unref(authz->senders);
     g_object_unref(authz->connection);
     g_free(authz);

@@ -104,6 +104,13 @@ details_of(const MigdBus *bus, GDBusMethodInvocation *invocation)
 static void
 serve(MigdBus *bus, GDBusMethodInvocation *invocation)
 {
+    const char *sender = g_dbus_method_invocation_get_sender(invocation);
+
+    if (sender != NULL && migd_quota_has_left(bus->quota, sender)) {
+        g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_FAILED,
+                                              "the caller has left");
+        return;
+    }
     migd_authz_check(bus->authz, invocation,
                      g_dbus_method_invocation_get_interface_name(invocation),
                      g_dbus_method_invocation_get_method_name(invocation),

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A filter of the bus connection counts calls when they come in and when their answers go out. It
- * runs in GDBus' own thread, so everything here is behind one lock, and nothing else is touched.
+ * A filter of the bus connection counts calls when they come in and when their answers go out, and
+ * sees who leaves the bus. It runs in GDBus' own thread, so everything here is behind one lock, and
+ * nothing else is touched.
  */
 #include "daemon/quota.h"
+
+/* Whoever leaves the bus, and nothing else: one rule for all, where a rule for each client would
+ * cost the bus more than the client's calls. */
+#define LEAVING                                                                                    \
+    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"                \
+    "member='NameOwnerChanged',arg2=''"
 
 typedef struct {
     char *name;
@@ -27,6 +34,11 @@ typedef struct {
     GHashTable *users;   /* k: uid -> v: number of calls, of clients that are known */
     GHashTable *calls;   /* of Call, by client's name and serial */
     guint dumps;
+    guint strangers; /* calls of clients that are not known */
+    MigdQuotaLeftFunc tell_left;
+    gpointer left_data;
+    GPtrArray *left; /* names to be told */
+    GSource *left_source;
 } State;
 
 struct MigdQuota {
@@ -66,6 +78,7 @@ state_free(gpointer data)
     g_hash_table_unref(state->calls);
     g_hash_table_unref(state->clients);
     g_hash_table_unref(state->users);
+    g_ptr_array_unref(state->left);
     g_mutex_clear(&state->lock);
     g_free(state);
 }
@@ -126,6 +139,10 @@ broken_limit(const State *state, const Client *client, gboolean dump)
                                client->calls);
     if (client->privileged)
         return NULL;
+    if (!client->known && state->strangers >= MIGD_LIMIT_CALLS_STRANGERS)
+        return g_strdup_printf("%u calls of new connections are not answered yet, "
+                               "which is the limit: try again",
+                               state->strangers);
     if (client->known && user_calls(state, client->uid) >= MIGD_LIMIT_CALLS_USER)
         return g_strdup_printf("user %u has %u calls that are not answered yet, "
                                "which is the limit: wait for the answers",
@@ -146,6 +163,7 @@ call_begins(State *state, Client *client, guint32 serial, gboolean dump, gboolea
         return; /* a serial used twice: bus daemons do not let that pass */
     client->calls++;
     state->dumps += call->dump ? 1 : 0;
+    state->strangers += client->known ? 0 : 1;
     add_user_calls(state, client, 1);
 }
 
@@ -156,16 +174,71 @@ call_ends(State *state, const char *name, guint32 serial)
     Client *client = name != NULL ? g_hash_table_lookup(state->clients, name) : NULL;
     const Call key = {.client = client, .serial = serial};
     Call *call = client != NULL ? g_hash_table_lookup(state->calls, &key) : NULL;
-    gboolean silent = call != NULL && call->silent;
+    gboolean silent = call != NULL && (call->silent || client->left);
 
     if (call == NULL)
         return FALSE;
     client->calls--;
     state->dumps -= call->dump ? 1 : 0;
+    state->strangers -= client->known ? 0 : 1;
     add_user_calls(state, client, -1);
     g_hash_table_remove(state->calls, call);
     drop_client(state, client);
     return silent;
+}
+
+/* ---- who leaves ------------------------------------------------------------------------------ */
+
+static gboolean
+tell_left(gpointer user_data)
+{
+    State *state = user_data;
+    g_autoptr(GPtrArray) names = NULL;
+
+    g_mutex_lock(&state->lock);
+    names = g_steal_pointer(&state->left);
+    state->left = g_ptr_array_new_with_free_func(g_free);
+    g_clear_pointer(&state->left_source, g_source_unref);
+    g_mutex_unlock(&state->lock);
+    for (guint i = 0; i < names->len; i++)
+        state->tell_left(names->pdata[i], state->left_data);
+    return G_SOURCE_REMOVE;
+}
+
+/* With the lock held. */
+static void
+leaves(State *state, Client *client)
+{
+    client->left = TRUE;
+    if (client->known && state->tell_left != NULL) {
+        g_ptr_array_add(state->left, g_strdup(client->name));
+        if (state->left_source == NULL) {
+            state->left_source = g_idle_source_new();
+            g_source_set_priority(state->left_source, G_PRIORITY_DEFAULT);
+            g_source_set_callback(state->left_source, tell_left, state, NULL);
+            g_source_attach(state->left_source, NULL);
+        }
+    }
+    drop_client(state, client);
+}
+
+static void
+name_changed(State *state, GDBusMessage *message)
+{
+    GVariant *body = g_dbus_message_get_body(message);
+    const char *name, *owner;
+    Client *client;
+
+    if (g_strcmp0(g_dbus_message_get_sender(message), "org.freedesktop.DBus") != 0 ||
+        g_strcmp0(g_dbus_message_get_member(message), "NameOwnerChanged") != 0 || body == NULL ||
+        !g_variant_is_of_type(body, G_VARIANT_TYPE("(sss)")))
+        return;
+    g_variant_get(body, "(&s&s&s)", &name, NULL, &owner);
+    g_mutex_lock(&state->lock);
+    client = owner[0] == '\0' ? g_hash_table_lookup(state->clients, name) : NULL;
+    if (client != NULL)
+        leaves(state, client);
+    g_mutex_unlock(&state->lock);
 }
 
 /* ---- the filter ------------------------------------------------------------------------------ */
@@ -246,6 +319,8 @@ count(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpo
 
     if (incoming && type == G_DBUS_MESSAGE_TYPE_METHOD_CALL)
         return come_in(user_data, connection, message);
+    if (incoming && type == G_DBUS_MESSAGE_TYPE_SIGNAL)
+        name_changed(user_data, message);
     if (!incoming &&
         (type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR))
         return go_out(user_data, message);
@@ -264,10 +339,29 @@ migd_quota_new(GDBusConnection *connection)
     state->clients = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, client_free);
     state->users = g_hash_table_new(NULL, NULL);
     state->calls = g_hash_table_new_full(call_hash, call_equal, g_free, NULL);
+    state->left = g_ptr_array_new_with_free_func(g_free);
     quota->connection = g_object_ref(connection);
     quota->state = state;
     quota->filter = g_dbus_connection_add_filter(connection, count, state, state_free);
+    g_dbus_connection_call(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                           "org.freedesktop.DBus", "AddMatch", g_variant_new("(s)", LEAVING), NULL,
+                           G_DBUS_CALL_FLAGS_NONE, /* timeout_msec= */ -1, NULL, NULL, NULL);
     return quota;
+}
+
+void
+migd_quota_on_left(MigdQuota *quota, MigdQuotaLeftFunc left, gpointer user_data)
+{
+    State *state = quota->state;
+
+    g_mutex_lock(&state->lock);
+    state->tell_left = left;
+    state->left_data = user_data;
+    if (left == NULL && state->left_source != NULL) {
+        g_source_destroy(state->left_source);
+        g_clear_pointer(&state->left_source, g_source_unref);
+    }
+    g_mutex_unlock(&state->lock);
 }
 
 void
@@ -275,37 +369,43 @@ migd_quota_free(MigdQuota *quota)
 {
     if (quota == NULL)
         return;
+    migd_quota_on_left(quota, NULL, NULL);
     g_dbus_connection_remove_filter(quota->connection, quota->filter);
     g_object_unref(quota->connection);
     g_free(quota);
 }
 
-void
+gboolean
 migd_quota_know(MigdQuota *quota, const char *name, guint32 uid, gboolean privileged)
 {
     State *state = quota->state;
+    gboolean here;
 
     g_mutex_lock(&state->lock);
     Client *client = find_client(state, name);
-    if (!client->known) {
+    here = !client->left;
+    if (here && !client->known) {
         client->known = TRUE;
         client->privileged = privileged;
         client->uid = uid;
+        state->strangers -= client->calls;
         add_user_calls(state, client, (gint)client->calls);
     }
+    drop_client(state, client);
     g_mutex_unlock(&state->lock);
+    return here;
 }
 
-void
-migd_quota_forget(MigdQuota *quota, const char *name)
+gboolean
+migd_quota_has_left(MigdQuota *quota, const char *name)
 {
     State *state = quota->state;
+    const Client *client;
+    gboolean left;
 
     g_mutex_lock(&state->lock);
-    Client *client = g_hash_table_lookup(state->clients, name);
-    if (client != NULL) {
-        client->left = TRUE;
-        drop_client(state, client);
-    }
+    client = g_hash_table_lookup(state->clients, name);
+    left = client != NULL && client->left;
     g_mutex_unlock(&state->lock);
+    return left;
 }

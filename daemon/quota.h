@@ -10,10 +10,13 @@
 
 /* Calls that are not answered yet. */
 #define MIGD_LIMIT_CALLS_UNKNOWN 8      /* of a connection whose user is not known yet */
+#define MIGD_LIMIT_CALLS_STRANGERS 256  /* of all such connections together */
 #define MIGD_LIMIT_CALLS 32             /* of a connection */
 #define MIGD_LIMIT_CALLS_USER 128       /* of all connections of a user */
 #define MIGD_LIMIT_CALLS_PRIVILEGED 512 /* of a connection of root or of the daemon's own user */
-#define MIGD_LIMIT_DUMPS 16             /* GetManagedObjects, of all but the privileged together */
+/* GetManagedObjects, of all but the privileged together. GDBus answers it by itself and at once, so
+ * an event of a hypervisor may have to wait for this many. */
+#define MIGD_LIMIT_DUMPS 4
 
 /* Leases of Manager.Hold. */
 #define MIGD_LIMIT_HOLDS 16
@@ -25,7 +28,12 @@ typedef struct MigdQuota MigdQuota;
 MigdQuota *migd_quota_new(GDBusConnection *connection);
 void migd_quota_free(MigdQuota *quota);
 
-/* The user behind the connection `name`. */
-void migd_quota_know(MigdQuota *quota, const char *name, guint32 uid, gboolean privileged);
-/* It has left the bus. */
-void migd_quota_forget(MigdQuota *quota, const char *name);
+/* The user behind the connection `name`. FALSE: it has left the bus, and is not remembered. */
+gboolean migd_quota_know(MigdQuota *quota, const char *name, guint32 uid, gboolean privileged);
+
+/* The connection `name` was known, and has left the bus. Called on the main loop. */
+typedef void (*MigdQuotaLeftFunc)(const char *name, gpointer user_data);
+void migd_quota_on_left(MigdQuota *quota, MigdQuotaLeftFunc left, gpointer user_data);
+
+/* TRUE: the connection `name` has left the bus. Only of those that have calls under way. */
+gboolean migd_quota_has_left(MigdQuota *quota, const char *name);
