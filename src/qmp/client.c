@@ -2,8 +2,9 @@
 /*
  * The client. One chunk is read and a bounded number of messages handled a turn, so that a peer
  * that talks without end cannot keep the others waiting; everything that grows (line, commands in
- * flight, bytes not yet written) has a limit. Callbacks may free the client: whoever calls one
- * holds a reference and looks at `freed` afterwards.
+ * flight, bytes not yet written) has a limit. Sockets come before all else on the main loop, since
+ * a migration waits for nobody; what a peer may say in a second is limited. Callbacks may free the
+ * client: whoever calls one holds a reference and looks at `freed` afterwards.
  */
 #include "qmp/client.h"
 
@@ -195,7 +196,8 @@ write_some(MigdQmpClient *client)
     if (client->unwritten->len == 0)
         g_clear_handle_id(&client->out_watch, g_source_remove);
     else if (client->out_watch == 0)
-        client->out_watch = g_unix_fd_add(client->fd, G_IO_OUT, on_writable, client);
+        client->out_watch =
+            g_unix_fd_add_full(G_PRIORITY_HIGH, client->fd, G_IO_OUT, on_writable, client, NULL);
 }
 
 static gboolean
@@ -344,7 +346,7 @@ handle_some(MigdQmpClient *client)
         if (client->freed || client->stage == STAGE_DOWN)
             return;
     }
-    client->more = g_idle_add_full(G_PRIORITY_DEFAULT, on_more, client, NULL);
+    client->more = g_idle_add_full(G_PRIORITY_HIGH, on_more, client, NULL);
 }
 
 static gboolean
@@ -398,8 +400,8 @@ try_connect(MigdQmpClient *client)
         return;
     }
     client->stage = STAGE_GREETING;
-    client->in_watch =
-        g_unix_fd_add(client->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, client);
+    client->in_watch = g_unix_fd_add_full(G_PRIORITY_HIGH, client->fd,
+                                          G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, client, NULL);
     migd_qmp_budget_init(&client->budget, client->limits.messages_per_s, client->limits.bytes_per_s,
                          g_get_monotonic_time());
     set_timer(client, client->limits.timeout_ms);
