@@ -4,6 +4,7 @@
  * and how long the guest then takes to write everything, for each way that KVM has; and whether
  * what is reported is what the guest wrote. One line of JSON for each mode, size and backing.
  */
+#include "churn.h"
 #include "rounds.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 typedef struct {
     const char *sizes, *modes, *backings;
-    unsigned vcpus, cycles, rounds;
+    unsigned vcpus, cycles, rounds, churn;
 } Options;
 
 /* All in µs. */
@@ -36,9 +37,11 @@ static void
 usage(void)
 {
     fputs("usage: dirtylog-bench [--sizes=MIB,…] [--modes=NAME,…] [--backings=4k,2m] [--vcpus=N]\n"
-          "                      [--cycles=N] [--rounds=N] [--lose=N]\n"
+          "                      [--cycles=N] [--rounds=N] [--lose=N] [--churn=N]\n"
           "Times are the medians of N cycles. Sizes must be multiples of 2 MiB.\n"
-          "--lose forgets each Nth page of a report: the rounds must find that.\n",
+          "--lose forgets each Nth page of a report: the rounds must find that.\n"
+          "--churn measures nothing: the guest writes N times while slots, readers and the host's\n"
+          "pages come and go. Not for rings.\n",
           stderr);
     exit(2);
 }
@@ -148,47 +151,67 @@ print_times(const Times *times, unsigned n)
  */
 
 static void
-measure(const Options *options, const Mode *mode, uint32_t mib, bool huge)
+print_churn(const Options *options, Vm *vm, const Mode *mode, uint32_t mark)
 {
+    Churn churn;
+
+    mode_log(vm, mode, &vm->slot, true);
+    churn_run(vm, mode, options->churn, mark, &churn);
+    mode_log(vm, mode, &vm->slot, false);
+    printf(
+        ",\"churn\":%u,\"slots\":%u,\"forks\":%u,\"written\":%llu,\"missing\":%llu,\"extra\":%llu,"
+        "\"reads\":%u,\"copied\":%llu,\"stale\":%llu}\n",
+        options->churn, churn.slots, churn.forks, (unsigned long long)churn.written,
+        (unsigned long long)churn.missing, (unsigned long long)churn.extra, churn.reads,
+        (unsigned long long)churn.copied, (unsigned long long)churn.stale);
+}
+
+static void
+print_cycles(const Options *options, Vm *vm, const Mode *mode, uint32_t mark)
+{
+    uint64_t *bitmap = calloc(vm->slot.pages / 64 + 1, sizeof *bitmap);
     Times times[CYCLES_MAX];
     Rounds rounds;
-    Vm vm;
-    uint32_t mark = 1;
-    uint64_t *bitmap, huge_bytes;
-    double plain;
 
-    vm_create(&vm, mib, huge);
-    if (!mode->prepare(&vm)) {
-        printf("{\"mode\":\"%s\",\"mib\":%u,\"backing\":\"%s\",\"available\":false}\n", mode->name,
-               mib, huge ? "2m" : "4k");
-        vm_destroy(&vm);
-        return;
-    }
-    vm_add_vcpus(&vm, options->vcpus);
-    bitmap = calloc(vm.slot.pages / 64 + 1, sizeof *bitmap);
     if (bitmap == NULL)
         die("no memory");
-    vm_write_all(&vm, mark++); /* KVM maps what the guest touches */
-    plain = timed_write(&vm, mark);
-    huge_bytes = vm_huge_bytes(&vm);
     for (unsigned i = 0; i < options->cycles; i++)
-        mark = cycle(&vm, mode, mark, bitmap, &times[i]);
-    mode_log(&vm, mode, &vm.slot, true);
-    (void)rounds_run(&vm, mode, options->rounds, mark, bitmap, &rounds);
-    mode_log(&vm, mode, &vm.slot, false);
-    printf("{\"mode\":\"%s\",\"mib\":%u,\"backing\":\"%s\",\"available\":true,\"vcpus\":%u,"
-           "\"cycles\":%u,\"huge_bytes\":%llu,\"plain_write_us\":%.1f",
-           mode->name, mib, huge ? "2m" : "4k", options->vcpus, options->cycles,
-           (unsigned long long)huge_bytes, plain);
+        mark = cycle(vm, mode, mark, bitmap, &times[i]);
+    mode_log(vm, mode, &vm->slot, true);
+    (void)rounds_run(vm, mode, options->rounds, mark, bitmap, &rounds);
+    mode_log(vm, mode, &vm->slot, false);
+    printf(",\"cycles\":%u", options->cycles);
     print_times(times, options->cycles);
     printf(",\"rounds\":%u,\"written\":%llu,\"missing\":%llu,\"extra\":%llu,\"reads\":%u,"
            "\"copied\":%llu,\"stale\":%llu}\n",
            rounds.rounds, (unsigned long long)rounds.written, (unsigned long long)rounds.missing,
            (unsigned long long)rounds.extra, rounds.reads, (unsigned long long)rounds.copied,
            (unsigned long long)rounds.stale);
+    free(bitmap);
+}
+
+static void
+measure(const Options *options, const Mode *mode, uint32_t mib, bool huge)
+{
+    Vm vm;
+    uint32_t mark = 1;
+    double plain;
+
+    vm_create(&vm, mib, huge);
+    printf("{\"mode\":\"%s\",\"mib\":%u,\"backing\":\"%s\",", mode->name, mib, huge ? "2m" : "4k");
+    if (!mode->prepare(&vm) || (options->churn > 0 && mode->one_reader)) {
+        printf("\"available\":false}\n");
+        vm_destroy(&vm);
+        return;
+    }
+    vm_add_vcpus(&vm, options->vcpus);
+    vm_write_all(&vm, mark++); /* KVM maps what the guest touches */
+    plain = timed_write(&vm, mark);
+    printf("\"available\":true,\"vcpus\":%u,\"huge_bytes\":%llu,\"plain_write_us\":%.1f",
+           options->vcpus, (unsigned long long)vm_huge_bytes(&vm), plain);
+    (options->churn > 0 ? print_churn : print_cycles)(options, &vm, mode, mark);
     fflush(stdout);
     vm_destroy(&vm);
-    free(bitmap);
 }
 
 /* ---- options -----------------------------------------------------------------------------------
@@ -209,12 +232,17 @@ static Options
 parse(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"sizes", required_argument, 0, 's'},    {"modes", required_argument, 0, 'm'},
-        {"backings", required_argument, 0, 'b'}, {"vcpus", required_argument, 0, 'v'},
-        {"cycles", required_argument, 0, 'c'},   {"rounds", required_argument, 0, 'r'},
-        {"lose", required_argument, 0, 'l'},     {0, 0, 0, 0},
+        {"sizes", required_argument, 0, 's'},
+        {"modes", required_argument, 0, 'm'},
+        {"backings", required_argument, 0, 'b'},
+        {"vcpus", required_argument, 0, 'v'},
+        {"cycles", required_argument, 0, 'c'},
+        {"rounds", required_argument, 0, 'r'},
+        {"lose", required_argument, 0, 'l'},
+        {"churn", required_argument, 0, 'h'},
+        {0, 0, 0, 0},
     };
-    Options options = {"64,128,256", NULL, NULL, 2, 3, 8};
+    Options options = {"64,128,256", NULL, NULL, 2, 3, 8, 0};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -236,6 +264,9 @@ parse(int argc, char **argv)
             break;
         case 'r':
             options.rounds = number(optarg, 0, 100000);
+            break;
+        case 'h':
+            options.churn = number(optarg, 1, 100000);
             break;
         case 'l':
             rounds_lose = number(optarg, 1, 1000000);

@@ -35,6 +35,13 @@ choose_segment(const Vm *vm, uint32_t i, uint32_t mark, uint32_t *state)
                      .mark = mark};
 }
 
+void
+rounds_choose(Vm *vm, uint32_t mark, uint32_t *state)
+{
+    for (uint32_t i = 0; i < vm->n_vcpus; i++)
+        vm->vcpus[i].segment = choose_segment(vm, i, mark, state);
+}
+
 static bool
 has_bit(const uint64_t *bitmap, uint32_t page)
 {
@@ -64,8 +71,7 @@ read_log(Vm *vm, const Mode *mode, uint64_t *bitmap)
 static void
 exact_round(Vm *vm, const Mode *mode, uint32_t mark, uint32_t *state, uint64_t *bitmap, Rounds *ret)
 {
-    for (uint32_t i = 0; i < vm->n_vcpus; i++)
-        vm->vcpus[i].segment = choose_segment(vm, i, mark, state);
+    rounds_choose(vm, mark, state);
     vm_begin(vm);
     vm_end(vm);
     read_log(vm, mode, bitmap);
@@ -104,8 +110,7 @@ read_while_it_runs(Vm *vm, const Mode *mode, uint32_t mark, uint32_t *state, uin
         copy[page] = vm_mark(&vm->slot, page);
     for (unsigned pass = 0; pass < PASSES; pass++) {
         mark++;
-        for (uint32_t i = 0; i < vm->n_vcpus; i++)
-            vm->vcpus[i].segment = choose_segment(vm, i, mark, state);
+        rounds_choose(vm, mark, state);
         vm_begin(vm);
         do {
             usleep(PAUSE_US);

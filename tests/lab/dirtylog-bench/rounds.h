@@ -20,6 +20,9 @@ typedef struct {
 /* Forgets each so many-th page of every report, to see that the rounds find that out; 0 = none. */
 extern unsigned rounds_lose;
 
+/* Gives each vCPU a piece of its share of the memory, or now and then nothing. */
+void rounds_choose(Vm *vm, uint32_t mark, uint32_t *state);
+
 /* `mark` = the highest one in use; returned higher. `bitmap` has a bit for each page. */
 uint32_t
 rounds_run(Vm *vm, const Mode *mode, unsigned n, uint32_t mark, uint64_t *bitmap, Rounds *ret);
