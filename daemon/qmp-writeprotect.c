@@ -171,12 +171,14 @@ set(const GError *error, gpointer user_data)
 {
     g_autofree Setting *setting = user_data;
 
+    g_autoptr(GError) refusal = error != NULL ? migd_write_protect_refusal(error) : NULL;
+
     if (error == NULL) {
         setting->peer->knobs.write_protect_all = setting->all;
         conclude(setting->peer);
         migd_qmp_peer_changed(setting->peer);
     }
-    setting->callback(error, setting->user_data);
+    setting->callback(refusal, setting->user_data);
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "daemon/virt-monitor.h"
+#include "qmp/limit.h"
 #include "virt/control.h"
 
 /* ---- steps
@@ -24,6 +25,7 @@ migd_virt_steps_free(gpointer data)
     MigdVirtSteps *steps = data;
 
     g_free(steps->command);
+    g_free(steps->limit);
     g_free(steps->reply);
     g_free(steps);
 }
@@ -42,6 +44,14 @@ restore_speed(virDomainPtr domain, GError **error)
              migd_virt_set_bandwidth(domain, own_bps, error)));
 }
 
+static gboolean
+command(virDomainPtr domain, const char *text, MigdVirtSteps *steps, GError **error)
+{
+    g_clear_pointer(&steps->reply, g_free);
+    return text == NULL || (migd_virt_monitor(domain, text, &steps->reply, error) &&
+                            migd_virt_monitor_check(steps->reply, error));
+}
+
 gboolean
 migd_virt_steps_work(virDomainPtr domain, gpointer data, GError **error)
 {
@@ -53,9 +63,8 @@ migd_virt_steps_work(virDomainPtr domain, gpointer data, GError **error)
            (!steps->set_downtime || migd_virt_set_downtime(domain, steps->downtime_us, error)) &&
            (!steps->set_bandwidth ||
             migd_virt_set_bandwidth(domain, steps->bandwidth_bps, error)) &&
-           (steps->command == NULL ||
-            (migd_virt_monitor(domain, steps->command, &steps->reply, error) &&
-             migd_virt_monitor_check(steps->reply, error))) &&
+           command(domain, steps->command, steps, error) &&
+           command(domain, steps->limit, steps, error) &&
            (!steps->restore_speed || restore_speed(domain, error));
 }
 
@@ -90,6 +99,8 @@ step(MigdVirtRequest *request, MigdVirtSteps *steps)
 
     if (steps->command != NULL)
         migd_virt_domain_taint(domain, steps->command);
+    if (steps->limit != NULL)
+        migd_virt_domain_taint(domain, steps->limit);
     migd_virt_lane_call(domain->lane, migd_virt_steps_work, steps, migd_virt_steps_free,
                         domain->host->call_timeout_ms, stepped, request);
 }
@@ -101,13 +112,21 @@ step(MigdVirtRequest *request, MigdVirtSteps *steps)
 static guint32
 ours_to_write(const MigdVirtDomain *domain)
 {
-    guint32 ours =
-        MIGD_KNOB_THROTTLE_MAX | MIGD_KNOB_THROTTLE_TRIGGER | MIGD_KNOB_THROTTLE_TAILSLOW;
+    guint32 ours = MIGD_KNOB_THROTTLE_MAX | MIGD_KNOB_THROTTLE_TRIGGER |
+                   MIGD_KNOB_THROTTLE_TAILSLOW | MIGD_KNOB_VCPU_LIMIT;
 
     if ((domain->knobs.has & MIGD_KNOB_THROTTLE_MAX) != 0 &&
         domain->knobs.throttle_max_pct < MIGD_THROTTLE_INITIAL_PCT)
         ours |= MIGD_KNOB_THROTTLE_INITIAL | MIGD_KNOB_THROTTLE_INCREMENT;
     return domain->host->allow_monitor ? ours & domain->knobs.has : 0;
+}
+
+static char *
+limit_text(guint64 bps, GError **error)
+{
+    g_autoptr(MigdQmpCommand) limit = migd_qmp_command_for_limit(bps);
+
+    return migd_virt_monitor_encode(limit, error);
 }
 
 void
@@ -118,9 +137,12 @@ migd_virt_write_knobs(MigdDomain *base, const MigdKnobs *knobs, guint32 mask, Mi
     MigdVirtDomain *domain = request->domain;
     guint32 ours = ours_to_write(domain);
     gboolean repair = (ours & mask & MIGD_KNOB_THROTTLE_INITIAL) != 0;
-    g_autoptr(GPtrArray) commands = migd_qmp_commands_for_knobs(knobs, mask & ours);
+    g_autoptr(GPtrArray) commands =
+        migd_qmp_commands_for_knobs(knobs, mask & ours & ~(guint32)MIGD_KNOB_VCPU_LIMIT);
     MigdVirtSteps *steps = migd_virt_steps_new();
 
+    if ((mask & ours & MIGD_KNOB_VCPU_LIMIT) != 0)
+        steps->limit = limit_text(knobs->vcpu_limit_bps, NULL);
     request->on_done = callback;
     request->turned = *knobs;
     request->turned.has &= mask & (ours | MIGD_KNOB_DOWNTIME | MIGD_KNOB_BANDWIDTH);
@@ -129,6 +151,20 @@ migd_virt_write_knobs(MigdDomain *base, const MigdKnobs *knobs, guint32 mask, Mi
     steps->restore_speed = repair || (mask & MIGD_KNOB_BANDWIDTH) != 0;
     if (commands->len > 0)
         steps->command = migd_virt_monitor_encode(commands->pdata[0], NULL);
+    step(request, steps);
+}
+
+void
+migd_virt_switch_all(MigdVirtDomain *domain, gboolean on, MigdDoneFunc callback, gpointer user_data)
+{
+    MigdVirtRequest *request = migd_virt_request_new(&domain->base, user_data);
+    g_autoptr(GPtrArray) commands = NULL;
+    MigdVirtSteps *steps = migd_virt_steps_new();
+
+    request->on_done = callback;
+    request->turned = (MigdKnobs){.has = MIGD_KNOB_WRITE_PROTECT_ALL, .write_protect_all = on};
+    commands = migd_qmp_commands_for_knobs(&request->turned, MIGD_KNOB_WRITE_PROTECT_ALL);
+    steps->command = migd_virt_monitor_encode(commands->pdata[0], NULL);
     step(request, steps);
 }
 
@@ -149,6 +185,19 @@ leave_room(MigdKnobs *turned, guint32 now_pct)
 }
 
 static gboolean
+limit(const MigdVirtDomain *domain, const MigdDecision *decision, MigdVirtSteps *steps,
+      MigdKnobs *turned, GError **error)
+{
+    if (decision->action == MIGD_ACTION_ARM) /* a limit works at once: nothing is prepared */
+        return TRUE;
+    turned->has = MIGD_KNOB_VCPU_LIMIT;
+    if (!migd_qmp_limit_for_decision(decision, domain->n_vcpus, &turned->vcpu_limit_bps, error))
+        return FALSE;
+    steps->limit = limit_text(turned->vcpu_limit_bps, error);
+    return steps->limit != NULL;
+}
+
+static gboolean
 throttle(const MigdVirtDomain *domain, const MigdDecision *decision, guint32 now_pct,
          MigdVirtSteps *steps, MigdKnobs *turned, GError **error)
 {
@@ -160,6 +209,8 @@ throttle(const MigdVirtDomain *domain, const MigdDecision *decision, guint32 now
                     "a throttle needs AllowMonitorCommands=yes");
         return FALSE;
     }
+    if (migd_knobs_limit_vcpus(&domain->knobs))
+        return limit(domain, decision, steps, turned, error);
     command = migd_qmp_command_for_decision(decision, now_pct, domain->knobs.has, turned, error);
     if (command == NULL)
         return FALSE;

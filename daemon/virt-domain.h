@@ -71,6 +71,7 @@ struct MigdVirtDomain {
     MigdSample last;       /* newest sample of it; at the end the final one */
     gboolean has_totals;   /* libvirt has told the totals of its end */
     MigdKnobs knobs;       /* as last read or set */
+    guint n_vcpus;         /* as last read; 0 = not yet */
     gboolean capabilities; /* read since it began: they do not change any more */
     gboolean postcopy_refused;
     gboolean narrow;  /* we keep max-cpu-throttle low until the throttle has come down */
@@ -185,9 +186,14 @@ typedef struct {
     gboolean set_downtime, set_bandwidth, restore_speed;
     guint64 downtime_us, bandwidth_bps;
     char *command; /* JSON for the monitor */
+    char *limit;   /* the same: one that concerns the vCPUs' limits */
     char *reply;
 } MigdVirtSteps;
 
 MigdVirtSteps *migd_virt_steps_new(void);
 void migd_virt_steps_free(gpointer steps);
 gboolean migd_virt_steps_work(virDomainPtr domain, gpointer steps, GError **error);
+
+/* virt-act.c: QEMU's capability x-write-protect-all. Only where its monitor may be used. */
+void migd_virt_switch_all(MigdVirtDomain *domain, gboolean on, MigdDoneFunc callback,
+                          gpointer user_data);

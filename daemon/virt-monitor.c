@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "qmp/limit.h"
 #include "qmp/migration.h"
 
-static const char *const queries[] = {"query-migrate-parameters", "query-migrate-capabilities",
-                                      NULL};
+/* Those that have no arguments here. */
+static const char *const plain[] = {"query-migrate-parameters", "query-migrate-capabilities",
+                                    "query-vcpu-dirty-limit", "cancel-vcpu-dirty-limit", NULL};
 
 static gboolean
 is_throttle(const char *parameter)
@@ -24,19 +26,49 @@ is_throttle(const char *parameter)
 }
 
 static gboolean
-is_allowed(const MigdQmpCommand *command)
+is_limit(const char *argument)
 {
-    g_autofree const char **keys = NULL;
+    return strcmp(argument, "dirty-rate") == 0;
+}
 
-    if (g_strv_contains(queries, command->name))
-        return command->arguments == NULL;
-    if (strcmp(command->name, "migrate-set-parameters") != 0 || command->arguments == NULL)
-        return FALSE;
-    keys = migd_json_keys(command->arguments);
+static gboolean
+all_keys(const MigdJson *arguments, gboolean (*allowed)(const char *key))
+{
+    g_autofree const char **keys = migd_json_keys(arguments);
+
     for (const char **key = keys; *key != NULL; key++)
-        if (!is_throttle(*key))
+        if (!allowed(*key))
             return FALSE;
     return TRUE;
+}
+
+/* One capability, which libvirt does not know, so it neither sets nor clears it. */
+static gboolean
+is_write_protect_all(const MigdJson *arguments)
+{
+    const MigdJson *list = NULL;
+    g_autofree char *name = NULL;
+
+    return migd_json_get_array(arguments, "capabilities", &list, NULL) == MIGD_JSON_OK &&
+           migd_json_array_length(list) == 1 &&
+           migd_json_get_text(migd_json_array_get(list, 0), "capability", &name, NULL) ==
+               MIGD_JSON_OK &&
+           strcmp(name, "x-write-protect-all") == 0;
+}
+
+static gboolean
+is_allowed(const MigdQmpCommand *command)
+{
+    if (g_strv_contains(plain, command->name))
+        return command->arguments == NULL;
+    if (command->arguments == NULL)
+        return FALSE;
+    if (strcmp(command->name, "migrate-set-parameters") == 0)
+        return all_keys(command->arguments, is_throttle);
+    if (strcmp(command->name, "set-vcpu-dirty-limit") == 0)
+        return all_keys(command->arguments, is_limit);
+    return strcmp(command->name, "migrate-set-capabilities") == 0 &&
+           is_write_protect_all(command->arguments);
 }
 
 char *
@@ -118,4 +150,12 @@ migd_virt_monitor_knobs(const char *parameters, const char *capabilities, MigdKn
         return FALSE;
     return migd_qmp_decode_parameters(values, knobs, error) &&
            (flags == NULL || migd_qmp_decode_capabilities(flags, knobs, error));
+}
+
+gboolean
+migd_virt_monitor_limits(const char *limits, MigdKnobs *knobs, GError **error)
+{
+    g_autoptr(MigdJson) rows = migd_virt_monitor_reply(limits, error);
+
+    return rows != NULL && migd_qmp_decode_limits(rows, knobs, error);
 }

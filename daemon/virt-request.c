@@ -153,6 +153,8 @@ migd_virt_query(MigdDomain *base, MigdSampleFunc callback, gpointer user_data)
 typedef struct {
     gboolean own_values;             /* libvirt's of downtime and speed, not the hypervisor's */
     char *parameters, *capabilities; /* commands, NULL = not asked for; then the replies */
+    char *limits;                    /* the same */
+    guint n_vcpus;
     MigdKnobs knobs;
 } Reading;
 
@@ -163,6 +165,7 @@ reading_free(gpointer data)
 
     g_free(reading->parameters);
     g_free(reading->capabilities);
+    g_free(reading->limits);
     g_free(reading);
 }
 
@@ -175,6 +178,19 @@ exchange(virDomainPtr domain, char **text, GError **error)
 }
 
 static gboolean
+count_vcpus(virDomainPtr domain, guint *ret, GError **error)
+{
+    virDomainInfo info;
+
+    if (virDomainGetInfo(domain, &info) < 0) {
+        migd_virt_set_error(error, "vCPUs");
+        return FALSE;
+    }
+    *ret = info.nrVirtCpu;
+    return TRUE;
+}
+
+static gboolean
 reading_work(virDomainPtr domain, gpointer data, GError **error)
 {
     Reading *reading = data;
@@ -184,7 +200,9 @@ reading_work(virDomainPtr domain, gpointer data, GError **error)
                                 !migd_virt_get_bandwidth(domain, &knobs->max_bandwidth_bps, error)))
         return FALSE;
     return exchange(domain, &reading->parameters, error) &&
-           exchange(domain, &reading->capabilities, error);
+           exchange(domain, &reading->capabilities, error) &&
+           exchange(domain, &reading->limits, error) &&
+           (reading->limits == NULL || count_vcpus(domain, &reading->n_vcpus, error));
 }
 
 /* What the monitor did not tell. */
@@ -204,6 +222,10 @@ take_reading(MigdVirtDomain *domain, const Reading *reading, MigdKnobs *ret, GEr
     if (reading->parameters != NULL &&
         !migd_virt_monitor_knobs(reading->parameters, reading->capabilities, ret, error))
         return FALSE;
+    ret->has &= ~(guint32)MIGD_KNOB_VCPU_LIMIT;
+    /* A QEMU before 7.1 does not know the question: then there is no such knob. */
+    if (reading->limits != NULL && migd_virt_monitor_limits(reading->limits, ret, NULL))
+        domain->n_vcpus = reading->n_vcpus;
     if (reading->own_values) {
         ret->downtime_limit_us = reading->knobs.downtime_limit_us;
         ret->max_bandwidth_bps = reading->knobs.max_bandwidth_bps;
@@ -246,6 +268,8 @@ migd_virt_read_knobs(MigdDomain *base, MigdKnobsFunc callback, gpointer user_dat
         reading->parameters = migd_virt_monitor_query("query-migrate-parameters");
     if (monitor && !domain->capabilities)
         reading->capabilities = migd_virt_monitor_query("query-migrate-capabilities");
+    if (monitor && domain->write_protect.active == MIGD_MECHANISM_RING)
+        reading->limits = migd_virt_monitor_query("query-vcpu-dirty-limit");
     if (monitor)
         migd_virt_domain_taint(domain, reading->parameters);
     migd_virt_lane_call(domain->lane, reading_work, reading, reading_free,

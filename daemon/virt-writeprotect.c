@@ -78,6 +78,15 @@ inspect(virDomainPtr domain, Inspection *inspection)
 /* ---- the conclusion ----------------------------------------------------------------------------
  */
 
+/* An idle guest's monitor is not asked, for that taints it: where the host has it and the monitor
+ * may be used, it is worth a try. */
+static gboolean
+has_all(const MigdVirtDomain *domain)
+{
+    return domain->host->allow_monitor && ((domain->knobs.has & MIGD_KNOB_WRITE_PROTECT_ALL) != 0 ||
+                                           migd_write_protect_host()->all);
+}
+
 static void
 conclude(MigdVirtDomain *domain, const Inspection *inspection)
 {
@@ -88,6 +97,9 @@ conclude(MigdVirtDomain *domain, const Inspection *inspection)
         .process = inspection->has_process ? &inspection->process : NULL,
         .version = inspection->version,
         .can_define = domain->persistent,
+        .has_all = has_all(domain),
+        .all_on = (domain->knobs.has & MIGD_KNOB_WRITE_PROTECT_ALL) != 0 &&
+                  domain->knobs.write_protect_all,
         .xml_entries = inspection->ring_now,
         .next_entries = inspection->ring_next,
     };
@@ -139,6 +151,7 @@ migd_virt_domain_inspect(MigdVirtDomain *domain)
  */
 
 typedef struct {
+    gboolean only_look; /* what there was to do is done */
     guint32 entries;
     Inspection *inspection;
 } Change;
@@ -163,7 +176,7 @@ change_work(virDomainPtr domain, gpointer data, GError **error)
 {
     Change *change = data;
 
-    if (!migd_virt_set_ring(domain, change->entries, error))
+    if (!change->only_look && !migd_virt_set_ring(domain, change->entries, error))
         return FALSE;
     inspect(domain, change->inspection);
     return TRUE;
@@ -181,18 +194,47 @@ changed(gpointer data, const GError *error, gpointer user_data)
     migd_virt_domain_answered(domain);
 }
 
+static void
+work(Setting *setting, gboolean only_look, guint32 entries)
+{
+    MigdVirtDomain *domain = setting->domain;
+    Change *change = g_new0(Change, 1);
+
+    change->only_look = only_look;
+    change->entries = entries;
+    change->inspection = inspection_new(domain);
+    domain->n_requests++;
+    migd_virt_lane_call(migd_virt_domain_side(domain), change_work, change, change_free,
+                        MIGD_VIRT_SIDE_TIMEOUT_MS, changed, setting);
+}
+
+/* The capability has been set, or refused. */
+static void
+switched(const GError *error, gpointer user_data)
+{
+    Setting *setting = user_data;
+    g_autoptr(GError) refusal = NULL;
+
+    if (error == NULL) {
+        work(setting, TRUE, 0);
+        return;
+    }
+    refusal = migd_write_protect_refusal(error);
+    setting->callback(refusal, setting->user_data);
+    g_free(setting);
+}
+
 void
 migd_virt_set_write_protect(MigdDomain *base, const MigdWriteProtectChange *what,
                             MigdDoneFunc callback, gpointer user_data)
 {
     MigdVirtDomain *domain = (MigdVirtDomain *)base;
+    gboolean all = what->mechanism == MIGD_MECHANISM_ALL;
     Setting *setting = g_new(Setting, 1);
-    Change *change = g_new0(Change, 1);
 
     *setting = (Setting){domain, callback, user_data};
-    change->entries = what->mechanism == MIGD_MECHANISM_RING ? what->ring_entries : 0;
-    change->inspection = inspection_new(domain);
-    domain->n_requests++;
-    migd_virt_lane_call(migd_virt_domain_side(domain), change_work, change, change_free,
-                        MIGD_VIRT_SIDE_TIMEOUT_MS, changed, setting);
+    if (all || domain->write_protect.active == MIGD_MECHANISM_ALL)
+        migd_virt_switch_all(domain, all, switched, setting);
+    else
+        work(setting, FALSE, what->mechanism == MIGD_MECHANISM_RING ? what->ring_entries : 0);
 }

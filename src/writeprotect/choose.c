@@ -74,8 +74,11 @@ why_not(const MigdWriteProtect *found, MigdMechanism wanted)
         return g_strdup("a guest of KVM has its writes logged by KVM");
     if (wanted == MIGD_MECHANISM_ALL && found->active == MIGD_MECHANISM_RING)
         return g_strdup("a guest with a dirty ring has no bitmap to write-protect for");
+    if (wanted == MIGD_MECHANISM_ALL && found->lacks_kernel)
+        return g_strdup("this host's KVM does not have it, although its QEMU could use it");
     if (wanted == MIGD_MECHANISM_ALL)
-        return g_strdup("its QEMU has no migration capability x-write-protect-all");
+        return g_strdup("its QEMU has no migration capability x-write-protect-all, or none that "
+                        "may be set here");
     if ((found->available & BIT(wanted)) == 0)
         return g_strdup("this host's KVM, or this QEMU, does not have it");
     if (wanted == MIGD_MECHANISM_RING)

@@ -141,17 +141,22 @@ static void
 find_available(const MigdWriteProtectFacts *facts, MigdWriteProtect *ret)
 {
     guint32 unused = 0;
+    gboolean all;
     MigdMechanism bitmap = bitmap_mechanism(facts, &unused);
 
     if (bitmap != MIGD_MECHANISM_UNKNOWN)
         ret->available |= BIT(bitmap);
     if (host_has_ring(facts))
         ret->available |= BIT(MIGD_MECHANISM_RING);
-    if (facts->has_all && ret->active != MIGD_MECHANISM_RING)
+    /* QEMU shows the capability on any kernel. */
+    ret->lacks_kernel = facts->has_all && facts->host != NULL && facts->host->known &&
+                        !facts->host->all && !facts->all_on;
+    all = facts->has_all && !ret->lacks_kernel && ret->active != MIGD_MECHANISM_RING;
+    if (all)
         ret->available |= BIT(MIGD_MECHANISM_ALL);
     if (ret->active != MIGD_MECHANISM_UNKNOWN)
         ret->available |= BIT(ret->active);
-    if (facts->running && facts->has_all && ret->active != MIGD_MECHANISM_RING)
+    if (facts->running && all)
         ret->settable_now |=
             BIT(MIGD_MECHANISM_ALL) | (bitmap != MIGD_MECHANISM_UNKNOWN ? BIT(bitmap) : 0);
     if (!facts->can_define)

@@ -54,6 +54,7 @@ typedef struct {
     guint32 available;       /* 1 << MIGD_MECHANISM_…: what host and hypervisor have */
     guint32 settable_now;    /* of these: what can be turned on at run time */
     guint32 settable_next;   /* ... for the next cold start */
+    gboolean lacks_kernel;   /* the hypervisor has x-write-protect-all, and the host has not */
 } MigdWriteProtect;
 
 void migd_write_protect_detect(const MigdWriteProtectFacts *facts, MigdWriteProtect *ret);

@@ -23,7 +23,7 @@ XML = """<domain type="{type}">
     <kernel>{kernel}</kernel>
     <cmdline>{append}</cmdline>
   </os>
-  <features><acpi/></features>
+  <features><acpi/>{ring}</features>
   <on_reboot>destroy</on_reboot>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
@@ -44,7 +44,8 @@ UNCHECKED = "QEMU before 9 loses dirty pages under TCG"
 class Domain:
     """A guest and where it is. `host` is where it was last seen to run; `arrive` moves it on."""
 
-    def __init__(self, hosts: Hosts, name: str, append: str, speed_mib: int = 40, metadata: str = ""):
+    def __init__(self, hosts: Hosts, name: str, append: str, speed_mib: int = 40, metadata: str = "",
+                 ring: int = 0):
         self.hosts = hosts
         self.name = name
         self.uuid = str(uuid.uuid4())
@@ -56,6 +57,7 @@ class Domain:
         self.xml = XML.format(
             type="kvm" if self.accel == "kvm" else "qemu", name=name, uuid=self.uuid, memory=self.touched // MIB + 32,
             kernel=paths.guest(), append=append, console=f"/run/guests/{name}",
+            ring=f"<kvm><dirty-ring state='on' size='{ring}'/></kvm>" if ring else "",
             metadata=f"<metadata>{metadata}</metadata>" if metadata else "",
             loader=f'<loader type="rom">{paths.QBOOT}</loader>' if paths.QBOOT.exists() else "")
         self.host: Host | None = None

@@ -58,6 +58,25 @@ test_allow_list(void)
                    NULL);
     assert_encodes("query-migrate-parameters", "{\"x\":1}", NULL);
     assert_encodes("migrate-set-capabilities", "{\"capabilities\":[]}", NULL);
+    assert_encodes("migrate-set-capabilities",
+                   "{\"capabilities\":[{\"capability\":\"auto-converge\",\"state\":true}]}", NULL);
+    assert_encodes("migrate-set-capabilities",
+                   "{\"capabilities\":[{\"capability\":\"x-write-protect-all\",\"state\":true},"
+                   "{\"capability\":\"postcopy-ram\",\"state\":true}]}",
+                   NULL);
+    assert_encodes("migrate-set-capabilities",
+                   "{\"capabilities\":[{\"capability\":\"x-write-protect-all\",\"state\":true}]}",
+                   "{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":"
+                   "[{\"capability\":\"x-write-protect-all\",\"state\":true}]}}");
+    assert_encodes("query-vcpu-dirty-limit", NULL, "{\"execute\":\"query-vcpu-dirty-limit\"}");
+    assert_encodes("query-vcpu-dirty-limit", "{\"x\":1}", NULL);
+    assert_encodes("cancel-vcpu-dirty-limit", NULL, "{\"execute\":\"cancel-vcpu-dirty-limit\"}");
+    assert_encodes("cancel-vcpu-dirty-limit", "{\"cpu-index\":0}", NULL);
+    assert_encodes("set-vcpu-dirty-limit", "{\"dirty-rate\":7}",
+                   "{\"execute\":\"set-vcpu-dirty-limit\",\"arguments\":{\"dirty-rate\":7}}");
+    assert_encodes("set-vcpu-dirty-limit", NULL, NULL);
+    assert_encodes("set-vcpu-dirty-limit", "{\"cpu-index\":-1,\"dirty-rate\":0}", NULL);
+    assert_encodes("calc-dirty-rate", "{\"calc-time\":1,\"mode\":\"dirty-bitmap\"}", NULL);
     assert_encodes("migrate_cancel", NULL, NULL);
     assert_encodes("migrate-start-postcopy", NULL, NULL);
     assert_encodes("migrate-continue", NULL, NULL);
@@ -120,6 +139,14 @@ test_replies(void)
         g_assert_false(migd_virt_monitor_knobs(bad[i], NULL, &knobs, &failure));
         g_assert_nonnull(failure);
     }
+    knobs = (MigdKnobs){0};
+    g_assert_true(migd_virt_monitor_limits("{\"return\":[]}", &knobs, NULL));
+    g_assert_cmpuint(knobs.has, ==, MIGD_KNOB_VCPU_LIMIT);
+    g_assert_cmpuint(knobs.vcpu_limit_bps, ==, 0);
+    g_assert_true(migd_virt_monitor_limits(
+        "{\"return\":[{\"cpu-index\":0,\"limit-rate\":7,\"current-rate\":0}]}", &knobs, NULL));
+    g_assert_cmpuint(knobs.vcpu_limit_bps, ==, 7 * 1048576);
+    g_assert_false(migd_virt_monitor_limits(bad[5], &knobs, NULL));
     g_assert_false(migd_virt_monitor_check(bad[5], NULL));
     g_assert_true(migd_virt_monitor_check("{\"return\":{}}", NULL));
 }

@@ -296,6 +296,8 @@ test_process_reuse(void)
  */
 
 static const MigdHostKvm modern = {.known = TRUE, .manual_bits = 3, .ring_entries = 65536};
+static const MigdHostKvm patched = {
+    .known = TRUE, .manual_bits = 3, .ring_entries = 65536, .all = TRUE};
 static const MigdHostKvm middling = {.known = TRUE, .manual_bits = 1};
 static const MigdHostKvm ancient = {.known = TRUE};
 static const MigdProcessFacts ring_process = {.maps = TRUE,
@@ -402,12 +404,12 @@ static const Rule rules[] = {
      0,
      MIGD_EVIDENCE_INFERRED},
     {"the seed's",
-     {KVM, .host = &modern, .has_all = TRUE, .all_on = TRUE},
+     {KVM, .host = &patched, .has_all = TRUE, .all_on = TRUE},
      MIGD_MECHANISM_ALL,
      MIGD_EVIDENCE_CAPABILITY,
      MIGD_EVIDENCE_INFERRED},
     {"the seed's, there but off",
-     {KVM, .host = &modern, .has_all = TRUE},
+     {KVM, .host = &patched, .has_all = TRUE},
      MIGD_MECHANISM_MANUAL_INITIAL,
      0,
      MIGD_EVIDENCE_CAPABILITY},
@@ -523,12 +525,12 @@ test_choose_best(void)
          MIGD_MECHANISM_RING,
          MIGD_EFFECT_NEXT_BOOT},
         {"the seed's, with something to set against it",
-         {KVM, .host = &modern, .has_all = TRUE},
+         {KVM, .host = &patched, .has_all = TRUE},
          NULL,
          MIGD_MECHANISM_ALL,
          MIGD_EFFECT_NOW},
         {"the seed's, with nothing to set against it",
-         {KVM, .host = &modern, .has_all = TRUE},
+         {KVM, .host = &patched, .has_all = TRUE},
          "downtime",
          MIGD_MECHANISM_MANUAL_INITIAL,
          MIGD_EFFECT_NONE},
@@ -573,7 +575,9 @@ test_choose_by_name(void)
     const MigdWriteProtectFacts tcg = {.running = TRUE, .kvm = MIGD_SEEN_NO, .can_define = TRUE};
     const MigdWriteProtectFacts ring = {KVM, .host = &modern, .process = &ring_process,
                                         .has_all = TRUE};
-    const MigdWriteProtectFacts all = {KVM, .host = &modern, .has_all = TRUE, .all_on = TRUE};
+    const MigdWriteProtectFacts unpatched = {KVM, .host = &modern, .has_all = TRUE};
+    const MigdWriteProtectFacts blind = {KVM, .has_all = TRUE, .process = &plain_process};
+    const MigdWriteProtectFacts all = {KVM, .host = &patched, .has_all = TRUE, .all_on = TRUE};
     const struct {
         const MigdWriteProtectFacts *facts;
         const char *wanted, *refusal; /* NULL = not refused */
@@ -591,6 +595,8 @@ test_choose_by_name(void)
         {&old, "dirty-ring", "does not have it", MIGD_EFFECT_NONE},
         {&tcg, "dirty-ring", "without KVM", MIGD_EFFECT_NONE},
         {&ring, "write-protect-all", "dirty ring", MIGD_EFFECT_NONE},
+        {&unpatched, "write-protect-all", "this host's KVM does not have it", MIGD_EFFECT_NONE},
+        {&blind, "write-protect-all", NULL, MIGD_EFFECT_NOW},          /* QEMU knows better */
         {&all, "manual-protect+initially-set", NULL, MIGD_EFFECT_NOW}, /* undo */
         {&all, "write-protect-all", NULL, MIGD_EFFECT_NONE},
     };
