@@ -19,6 +19,7 @@
 typedef struct {
     const char *sizes, *modes, *backings;
     unsigned vcpus, cycles, rounds, churn;
+    bool paging;
 } Options;
 
 /* All in µs. */
@@ -37,11 +38,12 @@ static void
 usage(void)
 {
     fputs("usage: dirtylog-bench [--sizes=MIB,…] [--modes=NAME,…] [--backings=4k,2m] [--vcpus=N]\n"
-          "                      [--cycles=N] [--rounds=N] [--lose=N] [--churn=N]\n"
+          "                      [--cycles=N] [--rounds=N] [--lose=N] [--churn=N] [--paging]\n"
           "Times are the medians of N cycles. Sizes must be multiples of 2 MiB.\n"
           "--lose forgets each Nth page of a report: the rounds must find that.\n"
           "--churn measures nothing: the guest writes N times while slots, readers and the host's\n"
-          "pages come and go. Not for rings.\n",
+          "pages come and go. Not for rings.\n"
+          "--paging: the guest has page tables of its own.\n",
           stderr);
     exit(2);
 }
@@ -197,7 +199,7 @@ measure(const Options *options, const Mode *mode, uint32_t mib, bool huge)
     uint32_t mark = 1;
     double plain;
 
-    vm_create(&vm, mib, huge);
+    vm_create(&vm, mib, huge, options->paging);
     printf("{\"mode\":\"%s\",\"mib\":%u,\"backing\":\"%s\",", mode->name, mib, huge ? "2m" : "4k");
     if (!mode->prepare(&vm) || (options->churn > 0 && mode->one_reader)) {
         printf("\"available\":false}\n");
@@ -232,17 +234,13 @@ static Options
 parse(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"sizes", required_argument, 0, 's'},
-        {"modes", required_argument, 0, 'm'},
-        {"backings", required_argument, 0, 'b'},
-        {"vcpus", required_argument, 0, 'v'},
-        {"cycles", required_argument, 0, 'c'},
-        {"rounds", required_argument, 0, 'r'},
-        {"lose", required_argument, 0, 'l'},
-        {"churn", required_argument, 0, 'h'},
-        {0, 0, 0, 0},
+        {"sizes", required_argument, 0, 's'},    {"modes", required_argument, 0, 'm'},
+        {"backings", required_argument, 0, 'b'}, {"vcpus", required_argument, 0, 'v'},
+        {"cycles", required_argument, 0, 'c'},   {"rounds", required_argument, 0, 'r'},
+        {"lose", required_argument, 0, 'l'},     {"churn", required_argument, 0, 'h'},
+        {"paging", no_argument, 0, 'p'},         {0, 0, 0, 0},
     };
-    Options options = {"64,128,256", NULL, NULL, 2, 3, 8, 0};
+    Options options = {"64,128,256", NULL, NULL, 2, 3, 8, 0, false};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -267,6 +265,9 @@ parse(int argc, char **argv)
             break;
         case 'h':
             options.churn = number(optarg, 1, 100000);
+            break;
+        case 'p':
+            options.paging = true;
             break;
         case 'l':
             rounds_lose = number(optarg, 1, 1000000);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The machine: flat 32-bit protected mode without paging, no devices, no interrupts. The program is
- * six instructions: some hosts of KVM emulate each of them.
+ * The machine: flat 32-bit protected mode, with paging only if asked for, no devices, no
+ * interrupts. The program is six instructions: some hosts of KVM emulate each of them.
  */
 #include "vm.h"
 
@@ -22,6 +22,10 @@
 #define HUGE_PAGE (2u << 20)
 #define SLOT_CODE 0
 #define SLOT_MEMORY 1
+#define SLOT_TABLES 3
+#define TABLES_AT 0x10000000u /* the directory, then a table for each 4 MiB of 4 GiB */
+#define ENTRIES 1024u         /* of a directory or a table of 32-bit paging */
+#define ENTRY_FLAGS 0x67u     /* present, writable, user, accessed, dirty */
 #define STUCK                                                                                      \
     100000         /* exits in a row without an entry: another thread's reset may be under way     \
                     */
@@ -159,6 +163,20 @@ vm_mark(const Slot *slot, uint32_t page)
     return *(const volatile uint32_t *)(slot->memory + (size_t)page * PAGE);
 }
 
+/* Page tables that map each address to itself. */
+static void
+add_tables(Vm *vm)
+{
+    uint32_t *entry;
+
+    vm_add_slot(vm, &vm->tables, SLOT_TABLES, TABLES_AT, 1 + ENTRIES, false, false);
+    entry = (uint32_t *)(void *)vm->tables.memory;
+    for (uint32_t i = 0; i < ENTRIES; i++)
+        *entry++ = (TABLES_AT + (1 + i) * PAGE) | ENTRY_FLAGS;
+    for (uint32_t i = 0; i < ENTRIES * ENTRIES; i++)
+        *entry++ = i * PAGE | ENTRY_FLAGS;
+}
+
 /* ---- vCPUs -------------------------------------------------------------------------------------
  */
 
@@ -176,6 +194,10 @@ enter_protected_mode(const Vcpu *vcpu)
     sregs.fs.selector = sregs.gs.selector = 0x10;
     sregs.ds.type = sregs.es.type = sregs.ss.type = sregs.fs.type = sregs.gs.type = 3;
     sregs.cr0 |= 1;
+    if (vcpu->vm->paging) {
+        sregs.cr3 = TABLES_AT;
+        sregs.cr0 |= 1u << 31;
+    }
     must_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS");
 }
 
@@ -269,7 +291,7 @@ vm_add_vcpus(Vm *vm, uint32_t n)
  */
 
 void
-vm_create(Vm *vm, uint32_t mib, bool huge)
+vm_create(Vm *vm, uint32_t mib, bool huge, bool paging)
 {
     const uint32_t pages = mib * (1048576 / PAGE);
     uint8_t *page;
@@ -288,6 +310,9 @@ vm_create(Vm *vm, uint32_t mib, bool huge)
     memcpy(page, code, sizeof code);
     set_slot(vm, SLOT_CODE, 0, CODE_AT, PAGE, page);
     vm_add_slot(vm, &vm->slot, SLOT_MEMORY, MEMORY_AT, pages, huge, false);
+    vm->paging = paging;
+    if (paging)
+        add_tables(vm);
 }
 
 void
@@ -309,6 +334,8 @@ vm_destroy(Vm *vm)
     close(vm->fd);
     close(vm->kvm);
     munmap(vm->slot.memory, (size_t)vm->slot.pages * PAGE);
+    if (vm->paging)
+        munmap(vm->tables.memory, (size_t)vm->tables.pages * PAGE);
     free(vm->ringed);
 }
 

@@ -45,6 +45,8 @@ typedef struct {
 struct Vm {
     int kvm, fd;
     Slot slot; /* the measured one */
+    bool paging;
+    Slot tables; /* if paging */
     uint32_t n_vcpus;
     Vcpu vcpus[VCPUS_MAX];
     uint32_t ring_entries; /* of each vCPU; 0 = no rings */
@@ -62,8 +64,9 @@ void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2))
 int must_ioctl(int fd, unsigned long request, void *argument, const char *what);
 double now_us(void);
 
-/* Without vCPUs yet: capabilities that must come first can be enabled. */
-void vm_create(Vm *vm, uint32_t mib, bool huge);
+/* `paging`: the guest has page tables of its own, with 4 KiB pages.
+ * Without vCPUs yet: capabilities that must come first can be enabled. */
+void vm_create(Vm *vm, uint32_t mib, bool huge, bool paging);
 void vm_add_vcpus(Vm *vm, uint32_t n);
 void vm_destroy(Vm *vm);
 
