@@ -61,12 +61,12 @@ judge(Throttle *state, const MigdPlan *plan, double sent, double dirty)
 /* TRUE when no number of passes gets `left` down to what fits: the dirty curve is concave, so if a
  * pass from there does not end lower, there is a fixed point above it. */
 static gboolean
-has_floor(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *plan,
-          double rate_bps, double fits, double unsent)
+has_floor(const MigdDirtyCurve *curve, const MigdState *state, const MigdPlan *plan, double fits,
+          double unsent)
 {
     double seconds = (fits - unsent) / plan->bandwidth_bps + state->sync_s;
 
-    return unsent + migd_hypothesis_dirty(hypothesis, rate_bps, seconds, unsent) >= fits;
+    return unsent + migd_dirty_curve_at(curve, seconds) >= fits;
 }
 
 static Run
@@ -76,15 +76,16 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
     double fits = plan->bandwidth_bps * plan->limit_s;
     double unsent = plan->bandwidth_bps * MAX(plan->limit_s - BURST_S, 0);
     double left = state->remaining_bytes;
-    double rate_bps = migd_hypothesis_rate(hypothesis, throttle.throttle);
+    double s_per_byte = 1 / plan->bandwidth_bps;
+    MigdDirtyCurve curve = migd_hypothesis_curve(hypothesis, throttle.throttle, unsent);
     gboolean settled = FALSE;
     guint last = MAX_PASSES;
     Run run = {0};
 
     for (guint pass = 0; pass < last && left > fits; pass++) {
         double sent = MAX(left - unsent, 0);
-        double seconds = sent / plan->bandwidth_bps + state->sync_s;
-        double dirty = migd_hypothesis_dirty(hypothesis, rate_bps, seconds, unsent);
+        double seconds = sent * s_per_byte + state->sync_s;
+        double dirty = migd_dirty_curve_at(&curve, seconds);
         double before = left;
 
         run.time_s += seconds;
@@ -95,12 +96,12 @@ play(const MigdHypothesis *hypothesis, const MigdState *state, const MigdPlan *p
         left = unsent + dirty;
         throttle.since_eval_s += seconds;
         if (judge(&throttle, plan, sent, dirty))
-            rate_bps = migd_hypothesis_rate(hypothesis, throttle.throttle);
+            curve = migd_hypothesis_curve(hypothesis, throttle.throttle, unsent);
         run.grows = left > before * 1.02;
         /* The level stays as it is from here on: a guest with a floor need not be played to it. */
         if (!settled && (throttle.throttle == plan->throttle || plan->trigger >= 1)) {
             settled = TRUE;
-            if (has_floor(hypothesis, state, plan, rate_bps, fits, unsent))
+            if (has_floor(&curve, state, plan, fits, unsent))
                 last = MIN(last, pass + 1 + FLOOR_PASSES);
         }
     }

@@ -50,31 +50,31 @@ fresh_part(double unsent_bytes, double w)
     return isinf(w) ? 1 : MAX(1 - unsent_bytes / w, 0.01);
 }
 
-double
-migd_hypothesis_rate(const MigdHypothesis *hypothesis, double throttle)
+static MigdDirtyCurve
+curve_at_rate(double w, double rate_bps, double unsent_bytes)
 {
-    return hypothesis->lambda_bps * slowdown(throttle, hypothesis->response);
+    double fresh = fresh_part(unsent_bytes, w);
+
+    if (isinf(w))
+        return (MigdDirtyCurve){.rate_bps = rate_bps};
+    return (MigdDirtyCurve){rate_bps * fresh, rate_bps / w, w * fresh};
 }
 
-double
-migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double rate_bps, double seconds,
-                      double unsent_bytes)
+MigdDirtyCurve
+migd_hypothesis_curve(const MigdHypothesis *hypothesis, double throttle, double unsent_bytes)
 {
-    double linear = rate_bps * seconds, w = hypothesis->working_set_bytes;
-
-    if (isinf(w) || linear <= 0)
-        return MAX(linear, 0);
-    /* exp() is several times faster than expm1(), and as good where the curve bends. */
-    double part = linear < w / 64 ? -expm1(-linear / w) : 1 - exp(-linear / w);
-    return w * part * fresh_part(unsent_bytes, w);
+    return curve_at_rate(hypothesis->working_set_bytes,
+                         hypothesis->lambda_bps * slowdown(throttle, hypothesis->response),
+                         unsent_bytes);
 }
 
-/* The rate that puts the curve through `point`, and in `*ret_sensitivity` how much the point says
- * about it: near saturation (sensitivity 0) every rate fits. */
+/* The rate that puts the curve through `point`, of which the throttle left `slow`, and in
+ * `*ret_sensitivity` how much the point says about it: near saturation (sensitivity 0) every rate
+ * fits. */
 static double
-rate_through(const MigdPoint *point, double w, double response, double *ret_sensitivity)
+rate_through(const MigdPoint *point, double w, double slow, double *ret_sensitivity)
 {
-    double effective = point->seconds * slowdown(point->throttle, response);
+    double effective = point->seconds * slow;
 
     *ret_sensitivity = 1;
     if (isinf(w))
@@ -88,14 +88,13 @@ rate_through(const MigdPoint *point, double w, double response, double *ret_sens
 }
 
 static double
-fit_rate(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
+fit_rate(double w, const MigdPoint *points, const double *slow, guint n)
 {
     double log_sum = 0, weight_sum = 0;
 
     for (guint i = 0; i < n; i++) {
         double sensitivity;
-        double rate = rate_through(&points[i], hypothesis->working_set_bytes, hypothesis->response,
-                                   &sensitivity);
+        double rate = rate_through(&points[i], w, slow[i], &sensitivity);
         double weight = points[i].weight * sensitivity * sensitivity;
 
         log_sum += weight * log(rate);
@@ -105,33 +104,33 @@ fit_rate(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n)
 }
 
 static double
-highest_rate(const MigdPoint *points, guint n, double response)
+highest_rate(const MigdPoint *points, const double *slow, guint n)
 {
     double highest = 0;
 
     for (guint i = 0; i < n; i++)
-        highest = MAX(highest, points[i].dirty_bytes /
-                                   (points[i].seconds * slowdown(points[i].throttle, response)));
+        highest = MAX(highest, points[i].dirty_bytes / (points[i].seconds * slow[i]));
     return highest;
 }
 
 static double
-miss(const MigdHypothesis *hypothesis, const MigdPoint *point)
+miss(const MigdHypothesis *hypothesis, const MigdPoint *point, double slow)
 {
-    double expected =
-        migd_hypothesis_dirty(hypothesis, migd_hypothesis_rate(hypothesis, point->throttle),
-                              point->seconds, point->unsent_bytes);
+    MigdDirtyCurve curve = curve_at_rate(hypothesis->working_set_bytes,
+                                         hypothesis->lambda_bps * slow, point->unsent_bytes);
+    double expected = migd_dirty_curve_at(&curve, point->seconds);
 
     return fabs(log(MAX(expected, 1) / point->dirty_bytes));
 }
 
 static double
-likelihood(const MigdHypothesis *hypothesis, const MigdPoint *points, guint n, double unsteady)
+likelihood(const MigdHypothesis *hypothesis, const MigdPoint *points, const double *slow, guint n,
+           double unsteady)
 {
     double misfit = 0;
 
     for (guint i = 0; i < n; i++) {
-        double error = miss(hypothesis, &points[i]) / unsteady;
+        double error = miss(hypothesis, &points[i], slow[i]) / unsteady;
 
         misfit += points[i].weight * error * error;
     }
@@ -165,11 +164,15 @@ void
 migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes,
                double unsteady)
 {
+    double slow[G_N_ELEMENTS(responses)][MIGD_MAX_POINTS]; /* what the throttle leaves */
     double largest = 0;
     gboolean throttled = FALSE;
 
     ret_model->n = 0;
+    n = MIN(n, MIGD_MAX_POINTS);
     for (guint i = 0; i < n; i++) {
+        for (guint r = 0; r < G_N_ELEMENTS(responses); r++)
+            slow[r][i] = slowdown(points[i].throttle, responses[r].x);
         largest = MAX(largest, points[i].dirty_bytes + points[i].unsent_bytes);
         throttled = throttled || points[i].throttle >= 0.05;
     }
@@ -187,11 +190,11 @@ migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double to
             hypothesis->working_set_bytes =
                 isinf(w) ? w : MAX(MIN(w, total_bytes), largest * 1.001);
             hypothesis->response = responses[r].x;
-            hypothesis->lambda_bps = curves[c].depth > 0
-                                         ? curves[c].depth * highest_rate(points, n, responses[r].x)
-                                         : fit_rate(hypothesis, points, n);
-            hypothesis->weight =
-                curves[c].prior * responses[r].prior * likelihood(hypothesis, points, n, unsteady);
+            hypothesis->lambda_bps =
+                curves[c].depth > 0 ? curves[c].depth * highest_rate(points, slow[r], n)
+                                    : fit_rate(hypothesis->working_set_bytes, points, slow[r], n);
+            hypothesis->weight = curves[c].prior * responses[r].prior *
+                                 likelihood(hypothesis, points, slow[r], n, unsteady);
         }
     }
     normalize(ret_model);
@@ -208,7 +211,7 @@ migd_model_miss(const MigdModel *model, const MigdPoint *point)
 {
     const MigdHypothesis *best = migd_model_best(model);
 
-    return best != NULL ? miss(best, point) : 0;
+    return best != NULL ? miss(best, point, slowdown(point->throttle, best->response)) : 0;
 }
 
 gboolean

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <glib.h>
+#include <math.h>
 
 /* One finished pass. */
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
 } MigdHypothesis;
 
 #define MIGD_MAX_HYPOTHESES 48
+#define MIGD_MAX_POINTS 24
 
 typedef struct {
     MigdHypothesis hypotheses[MIGD_MAX_HYPOTHESES];
@@ -38,7 +40,8 @@ typedef struct {
  * before it foretold. A curve reproduces even a steady guest no better than this. */
 #define MIGD_STEADY 0.08
 
-/* Fits `n` points (newest last) of a guest that is so `unsteady`. `total_bytes` bounds W. */
+/* Fits `n` points (newest last, at most MIGD_MAX_POINTS) of a guest that is so `unsteady`.
+ * `total_bytes` bounds W. */
 void migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, double total_bytes,
                     double unsteady);
 
@@ -46,13 +49,26 @@ void migd_model_fit(MigdModel *ret_model, const MigdPoint *points, guint n, doub
  */
 double migd_model_miss(const MigdModel *model, const MigdPoint *point);
 
-/* The rate right after a sync, bytes/s, under throttle `throttle` (0..0.99). */
-double migd_hypothesis_rate(const MigdHypothesis *hypothesis, double throttle);
+/* The curve of a hypothesis at one throttle, with so much left unsent by each pass; what does not
+ * change from pass to pass is worked out, as plans ask thousands of times. */
+typedef struct {
+    double rate_bps;
+    double fill_per_s;  /* part of what is clean that is dirtied in a second; 0 = no saturation */
+    double reach_bytes; /* the most that a sync can find newly dirty */
+} MigdDirtyCurve;
 
-/* Bytes that a sync finds newly dirty, on top of `unsent_bytes`, `seconds` after the last one, at
- * that rate. */
-double migd_hypothesis_dirty(const MigdHypothesis *hypothesis, double rate_bps, double seconds,
-                             double unsent_bytes);
+MigdDirtyCurve
+migd_hypothesis_curve(const MigdHypothesis *hypothesis, double throttle, double unsent_bytes);
+
+/* Bytes that a sync finds newly dirty, on top of the unsent ones, `seconds` after the last one. */
+static inline double
+migd_dirty_curve_at(const MigdDirtyCurve *curve, double seconds)
+{
+    double fill = curve->fill_per_s * seconds;
+
+    /* Where exp() would lose digits the curve is straight. */
+    return fill < 1e-6 ? curve->rate_bps * seconds : curve->reach_bytes * (1 - exp(-fill));
+}
 
 /* The heaviest hypothesis; NULL when nothing is known. */
 const MigdHypothesis *migd_model_best(const MigdModel *model);

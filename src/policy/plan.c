@@ -223,8 +223,8 @@ allow_for_postcopy(const MigdView *view, Search *search)
 
     for (guint h = 0; h < model->n; h++) {
         const MigdHypothesis *hypothesis = &model->hypotheses[h];
-        double rate_bps = migd_hypothesis_rate(hypothesis, view->state.throttle);
-        double left = migd_hypothesis_dirty(hypothesis, rate_bps, pass_s, 0);
+        MigdDirtyCurve curve = migd_hypothesis_curve(hypothesis, view->state.throttle, 0);
+        double left = migd_dirty_curve_at(&curve, pass_s);
 
         search->best[h] =
             MIN(search->best[h], POSTCOPY_REGRET * postcopy_cost(left / view->state.bandwidth_bps));

@@ -9,7 +9,7 @@
 #include "policy/model.h"
 #include "policy/track.h"
 
-#define MIGD_MAX_PASSES 24 /* kept, newest last */
+#define MIGD_MAX_PASSES MIGD_MAX_POINTS /* kept, newest last */
 
 /* Surprises from which a guest's unsteadiness is taken. */
 #define MIGD_MISSES 7

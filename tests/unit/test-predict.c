@@ -239,8 +239,9 @@ test_fit_one_point(void)
 
     migd_predict_fit(&model, &point, 1, 1000 * MB);
     for (guint i = 0; i < model.n; i++) {
-        double later =
-            migd_hypothesis_dirty(&model.hypotheses[i], model.hypotheses[i].lambda_bps, 4, 0);
+        MigdDirtyCurve curve = migd_hypothesis_curve(&model.hypotheses[i], 0, 0);
+        double later = migd_dirty_curve_at(&curve, 4);
+
         least = MIN(least, later);
         most = MAX(most, later);
     }
