@@ -461,11 +461,11 @@ look(const MigdTrack *track)
         .fixed_s = (double)track->costs.fixed_us / G_USEC_PER_SEC,
     };
     MigdPlan wait = migd_plan_wait(&view.state);
-    migd_forecast(&track->model, &view.state, &wait, &view.wait);
+    migd_price(&track->model, &view.state, &wait, &view.wait, &view.waiting);
     view.within = view.wait;
     wait.limit_s = view.cap_s;
     if (view.cap_s > view.state.limit_s && migd_view_may(&view, MIGD_ACTION_SET_DOWNTIME))
-        migd_forecast(&track->model, &view.state, &wait, &view.within);
+        migd_price(&track->model, &view.state, &wait, &view.within, NULL);
     view.ends = without_progress(track, enough(track, STALLED_PASSES), STALLED_S, STALLED)
                     ? 0
                     : view.within.ends;
@@ -495,8 +495,8 @@ fill_numbers(const MigdView *view, MigdDecision *decision)
         decision->working_set_bytes =
             isinf(best->working_set_bytes) ? 0 : migd_from_double(best->working_set_bytes);
     }
-    decision->wait_time_us = view->wait.time_us;
-    migd_decision_take_forecast(decision, &view->wait);
+    decision->wait_time_us = view->waiting.time_us;
+    migd_decision_take(decision, &view->wait, &view->waiting);
     decision->verdict = judge(view);
 }
 

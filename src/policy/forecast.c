@@ -163,12 +163,11 @@ migd_plan_wait(const MigdState *state)
 }
 
 void
-migd_forecast(const MigdModel *model, const MigdState *state, const MigdPlan *plan,
-              MigdForecast *ret_forecast)
+migd_price(const MigdModel *model, const MigdState *state, const MigdPlan *plan,
+           MigdPrice *ret_price, MigdForecast *ret_forecast)
 {
     double times[MIGD_MAX_HYPOTHESES], pauses[MIGD_MAX_HYPOTHESES], bytes[MIGD_MAX_HYPOTHESES];
-    const MigdHypothesis *best = migd_model_best(model);
-    MigdForecast forecast = {0};
+    MigdPrice price = {.plan = *plan};
 
     for (guint i = 0; i < model->n; i++) {
         const MigdHypothesis *hypothesis = &model->hypotheses[i];
@@ -178,18 +177,21 @@ migd_forecast(const MigdModel *model, const MigdState *state, const MigdPlan *pl
         times[i] = run.ends ? run.time_s * 1e6 : INFINITY;
         bytes[i] = run.ends ? run.bytes : INFINITY;
         pauses[i] = run.pause_s * 1e6;
-        forecast.ends += run.ends ? hypothesis->weight : 0;
-        forecast.lost_s += hypothesis->weight * run.lost_s;
-        forecast.costs[i] = time_s + LOST_WEIGHT * run.lost_s;
-        forecast.cost += hypothesis->weight * forecast.costs[i];
-        forecast.ending |= run.ends ? (guint64)1 << i : 0;
-        if (hypothesis == best)
-            forecast.grows = run.grows;
+        price.ends += run.ends ? hypothesis->weight : 0;
+        price.lost_s += hypothesis->weight * run.lost_s;
+        price.costs[i] = time_s + LOST_WEIGHT * run.lost_s;
+        price.cost += hypothesis->weight * price.costs[i];
+        price.ending |= run.ends ? (guint64)1 << i : 0;
+        if (hypothesis == migd_model_best(model))
+            price.grows = run.grows;
     }
-    if (model->n > 0) {
-        forecast.time_us = spread(model, times);
-        forecast.pause_us = spread(model, pauses);
-        forecast.send_bytes = spread(model, bytes);
-    }
-    *ret_forecast = forecast;
+    *ret_price = price;
+    if (ret_forecast == NULL)
+        return;
+    *ret_forecast = (MigdForecast){0};
+    if (model->n == 0)
+        return;
+    ret_forecast->time_us = spread(model, times);
+    ret_forecast->pause_us = spread(model, pauses);
+    ret_forecast->send_bytes = spread(model, bytes);
 }

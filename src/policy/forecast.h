@@ -33,8 +33,8 @@ typedef struct {
 } MigdPlan;
 
 typedef struct {
-    double ends; /* weight of the hypotheses under which it ends before the horizon, 0..1 */
-    MigdRange time_us, pause_us, send_bytes;
+    MigdPlan plan;
+    double ends;   /* weight of the hypotheses under which it ends before the horizon, 0..1 */
     double lost_s; /* expected guest work lost: integral of the throttle + pause */
     double cost; /* expected J: seconds + 10 x lost seconds (DESIGN section 8); a plan that does not
                     end costs the whole horizon, with the throttle it holds */
@@ -42,10 +42,17 @@ typedef struct {
     double costs[MIGD_MAX_HYPOTHESES]; /* J under each hypothesis */
     gboolean
         grows; /* in the heaviest hypothesis what is left after a sync grows from pass to pass */
+} MigdPrice;
+
+/* What is told of a plan. */
+typedef struct {
+    MigdRange time_us, pause_us, send_bytes;
 } MigdForecast;
 
 /* The plan that changes nothing. */
 MigdPlan migd_plan_wait(const MigdState *state);
 
-void migd_forecast(const MigdModel *model, const MigdState *state, const MigdPlan *plan,
-                   MigdForecast *ret_forecast);
+/* What plans are compared by, and what is told of one (`ret_forecast`; NULL = nobody asks; all 0
+ * where nothing is known). */
+void migd_price(const MigdModel *model, const MigdState *state, const MigdPlan *plan,
+                MigdPrice *ret_price, MigdForecast *ret_forecast);

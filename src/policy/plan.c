@@ -68,38 +68,49 @@ migd_view_armed(const MigdView *view)
 }
 
 void
-migd_decision_take_forecast(MigdDecision *decision, const MigdForecast *forecast)
+migd_decision_take(MigdDecision *decision, const MigdPrice *price, const MigdForecast *forecast)
 {
     decision->time_us_left = forecast->time_us;
     decision->pause_us = forecast->pause_us;
     decision->send_bytes = forecast->send_bytes;
-    decision->lost_us = migd_from_double(forecast->lost_s * 1e6);
-    decision->confidence_pct = (guint32)(forecast->ends * 100 + 0.5);
+    decision->lost_us = migd_from_double(price->lost_s * 1e6);
+    decision->confidence_pct = (guint32)(price->ends * 100 + 0.5);
 }
 
-static MigdForecast
+static MigdPrice
 try_plan(const MigdView *view, const MigdPlan *plan)
 {
-    MigdForecast forecast;
+    MigdPrice price;
 
-    migd_forecast(&view->track->model, &view->state, plan, &forecast);
-    return forecast;
+    migd_price(&view->track->model, &view->state, plan, &price, NULL);
+    return price;
+}
+
+/* What comes of the plan of `price`, which was chosen. */
+static void
+foretell(const MigdView *view, const MigdPrice *price, MigdDecision *decision)
+{
+    MigdForecast forecast;
+    MigdPrice again;
+
+    migd_price(&view->track->model, &view->state, &price->plan, &again, &forecast);
+    migd_decision_take(decision, &again, &forecast);
 }
 
 /* The smallest limit that ends it surely, to within 5 ms: QEMU takes whole ms, and a guest's floor
  * is not known any better. */
 static double
-smallest_limit(const MigdView *view, double low_s, double high_s, MigdForecast *forecast)
+smallest_limit(const MigdView *view, double low_s, double high_s, MigdPrice *price)
 {
     MigdPlan plan = migd_plan_wait(&view->state);
 
     while (high_s - low_s > 0.005) {
         plan.limit_s = (low_s + high_s) / 2;
-        MigdForecast closer = try_plan(view, &plan);
+        MigdPrice closer = try_plan(view, &plan);
 
         if (closer.ends >= MIGD_SURE) {
             high_s = plan.limit_s;
-            *forecast = closer;
+            *price = closer;
         } else {
             low_s = plan.limit_s;
         }
@@ -112,7 +123,7 @@ migd_plan_downtime(const MigdView *view, MigdDecision *decision)
 {
     double limit_s = view->state.limit_s, best_s = 0;
     MigdPlan plan = migd_plan_wait(&view->state);
-    MigdForecast best = view->wait;
+    MigdPrice best = view->wait;
 
     if (limit_s + MIGD_LIMIT_SLACK_S >= view->cap_s || view->ends < MIGD_SURE ||
         !migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
@@ -126,7 +137,7 @@ migd_plan_downtime(const MigdView *view, MigdDecision *decision)
         plan.limit_s = part * view->cap_s;
         if (plan.limit_s < MAX(best_s, limit_s * (1 + DOWNTIME_MARGIN)))
             break;
-        MigdForecast longer = part == 1 ? view->within : try_plan(view, &plan);
+        MigdPrice longer = part == 1 ? view->within : try_plan(view, &plan);
         if (longer.ends >= MIGD_SURE && longer.cost < SOONER * best.cost) {
             best = longer;
             best_s = plan.limit_s;
@@ -134,7 +145,7 @@ migd_plan_downtime(const MigdView *view, MigdDecision *decision)
     }
     if (best_s == 0)
         return 0;
-    migd_decision_take_forecast(decision, &best);
+    foretell(view, &best, decision);
     return migd_from_double(MIN(best_s, view->cap_s) * 1000) * 1000;
 }
 
@@ -151,10 +162,10 @@ migd_plan_bandwidth(const MigdView *view, MigdDecision *decision)
         !migd_view_may(view, MIGD_ACTION_SET_BANDWIDTH))
         return 0;
     plan.bandwidth_bps = (double)cap_bps;
-    MigdForecast forecast = try_plan(view, &plan);
-    if (forecast.ends < MIGD_SURE)
+    MigdPrice price = try_plan(view, &plan);
+    if (price.ends < MIGD_SURE)
         return 0;
-    migd_decision_take_forecast(decision, &forecast);
+    foretell(view, &price, decision);
     return cap_bps;
 }
 
@@ -170,7 +181,7 @@ most_pct(const MigdView *view)
     return MIN(view->track->profile.max_throttle_pct, 99);
 }
 
-static MigdForecast
+static MigdPrice
 try_throttle(const MigdView *view, guint32 level_pct, guint32 trigger_pct)
 {
     MigdPlan plan = migd_plan_wait(&view->state);
@@ -182,7 +193,7 @@ try_throttle(const MigdView *view, guint32 level_pct, guint32 trigger_pct)
 }
 
 typedef struct {
-    MigdForecast forecast;
+    MigdPrice price;
     gboolean forced;   /* worth a try whatever it costs */
     double cost;       /* J, when what turns out not to end is followed by what does */
     guint32 level_pct; /* 0: none may be set */
@@ -205,11 +216,11 @@ try_level(const MigdView *view, Search *search, guint32 level_pct)
         level_pct == view->track->last.throttle_pct)
         return;
     *candidate = (Candidate){
-        .forecast = try_throttle(view, level_pct, 1), .level_pct = level_pct, .trigger_pct = 1};
+        .price = try_throttle(view, level_pct, 1), .level_pct = level_pct, .trigger_pct = 1};
     for (guint h = 0; h < view->track->model.n; h++)
-        search->best[h] = MIN(search->best[h], candidate->forecast.costs[h]);
-    search->ending |= candidate->forecast.ending;
-    if (candidate->forecast.cost < search->tried[search->cheapest].forecast.cost)
+        search->best[h] = MIN(search->best[h], candidate->price.costs[h]);
+    search->ending |= candidate->price.ending;
+    if (candidate->price.cost < search->tried[search->cheapest].price.cost)
         search->cheapest = search->n;
     search->n++;
 }
@@ -260,8 +271,7 @@ next_cost(const Search *search, guint h)
 {
     if (search->n == 0)
         return search->best[h];
-    return LEARNT * search->best[h] +
-           (1 - LEARNT) * search->tried[search->cheapest].forecast.costs[h];
+    return LEARNT * search->best[h] + (1 - LEARNT) * search->tried[search->cheapest].price.costs[h];
 }
 
 /* Under which hypotheses nothing at all ends it: these are no reason for or against any plan. */
@@ -275,18 +285,18 @@ is_lost(const MigdView *view, const Search *search, guint h)
  * seconds in all. Nothing is planned to the bitter end, because every sync is a chance to choose
  * anew. */
 static double
-mended_cost(const MigdView *view, const MigdForecast *forecast, const Search *search, double toll)
+mended_cost(const MigdView *view, const MigdPrice *price, const Search *search, double toll)
 {
     const MigdModel *model = &view->track->model;
     double cost = 0;
 
     for (guint i = 0; i < model->n; i++) {
-        gboolean ends = (forecast->ending >> i & 1) != 0;
+        gboolean ends = (price->ending >> i & 1) != 0;
 
         if (is_lost(view, search, i))
             continue;
         cost += model->hypotheses[i].weight *
-                (ends ? forecast->costs[i] : MIN(forecast->costs[i], next_cost(search, i) + toll));
+                (ends ? price->costs[i] : MIN(price->costs[i], next_cost(search, i) + toll));
     }
     return cost;
 }
@@ -312,12 +322,12 @@ armed(const MigdView *view, const Search *search, guint32 level_pct)
 
     for (guint i = 0; i < G_N_ELEMENTS(triggers); i++) {
         Candidate candidate = {
-            .forecast = try_throttle(view, level_pct, triggers[i]),
+            .price = try_throttle(view, level_pct, triggers[i]),
             .level_pct = level_pct,
             .trigger_pct = triggers[i],
         };
 
-        candidate.cost = mended_cost(view, &candidate.forecast, search, pass_s);
+        candidate.cost = mended_cost(view, &candidate.price, search, pass_s);
         if (best.level_pct == 0 || candidate.cost < best.cost)
             best = candidate;
     }
@@ -337,11 +347,11 @@ cheapest_throttle(const MigdView *view, Search *search)
         Candidate *tried = &search->tried[i];
         double toll = LOOKS * pass_s * (1 + LOST_WEIGHT * tried->level_pct / 100.0);
 
-        tried->cost = mended_cost(view, &tried->forecast, search, toll);
+        tried->cost = mended_cost(view, &tried->price, search, toll);
         if (best.level_pct == 0 || tried->cost < best.cost)
             best = *tried;
     }
-    if (best.level_pct != 0 && best.forecast.ends <= MIGD_HOPE)
+    if (best.level_pct != 0 && best.price.ends <= MIGD_HOPE)
         return strongest(view, search);
     if (best.level_pct == 0 || view->ends <= MIGD_HOPE || view->track->last.throttle_pct > 1)
         return best;
@@ -349,40 +359,42 @@ cheapest_throttle(const MigdView *view, Search *search)
 }
 
 static gboolean
-postcopy_is_best(const MigdView *view, double other_cost, MigdForecast *ret_forecast)
+postcopy_is_best(const MigdView *view, double other_cost, MigdDecision *decision)
 {
     double pull_s = view->state.remaining_bytes / view->state.bandwidth_bps;
-    double cost = postcopy_cost(pull_s);
     guint64 time_us = migd_from_double(pull_s * 1e6);
     guint64 bytes = migd_from_double(view->state.remaining_bytes);
 
     if (!migd_view_may(view, MIGD_ACTION_POSTCOPY) || view->ends > MIGD_HOPE ||
-        view->track->n_passes < POSTCOPY_PASSES || cost * POSTCOPY_REGRET > other_cost)
+        view->track->n_passes < POSTCOPY_PASSES ||
+        postcopy_cost(pull_s) * POSTCOPY_REGRET > other_cost)
         return FALSE;
-    *ret_forecast = (MigdForecast){
-        .ends = 1,
-        .time_us = {time_us, time_us, time_us},
-        .send_bytes = {bytes, bytes, bytes},
-        .lost_s = POSTCOPY_LOSS * pull_s,
-        .cost = cost,
-    };
+    decision->time_us_left = (MigdRange){time_us, time_us, time_us};
+    decision->send_bytes = (MigdRange){bytes, bytes, bytes};
+    decision->pause_us = (MigdRange){0, 0, 0};
+    decision->lost_us = migd_from_double(POSTCOPY_LOSS * pull_s * 1e6);
+    decision->confidence_pct = 100;
     return TRUE;
 }
 
 /* A throttle in force is taken back when the rest is cheaper without. */
 static gboolean
-release_is_best(const MigdView *view, double other_cost, MigdForecast *ret_forecast)
+release_is_best(const MigdView *view, double other_cost, MigdDecision *decision)
 {
     if (view->track->last.throttle_pct <= 5 || !migd_view_may(view, MIGD_ACTION_RELEASE))
         return FALSE;
-    *ret_forecast = try_throttle(view, 1, 1);
-    return ret_forecast->ends >= MIGD_SURE && ret_forecast->cost < WORTH * other_cost;
+    MigdPrice price = try_throttle(view, 1, 1);
+    if (price.ends < MIGD_SURE || price.cost >= WORTH * other_cost)
+        return FALSE;
+    foretell(view, &price, decision);
+    decision->trigger_pct = 1;
+    return TRUE;
 }
 
 static MigdAction
 take_throttle(const MigdView *view, const Candidate *throttle, MigdDecision *decision)
 {
-    migd_decision_take_forecast(decision, &throttle->forecast);
+    foretell(view, &throttle->price, decision);
     /* A pause up to the cap costs less than any throttle, and the level is reckoned with it. */
     if (throttle->trigger_pct == 1 && view->state.limit_s + MIGD_LIMIT_SLACK_S < view->cap_s &&
         migd_view_may(view, MIGD_ACTION_SET_DOWNTIME)) {
@@ -406,19 +418,13 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
     double wait_cost = view->ends <= MIGD_HOPE ? view->within.cost
                                                : mended_cost(view, &view->within, &search, pass_s);
     double margin = view->track->last.throttle_pct > 1 ? WORTH : 1;
-    gboolean worth = throttle.forced ||
-                     (throttle.forecast.ends > MIGD_HOPE && throttle.cost < margin * wait_cost);
+    gboolean worth =
+        throttle.forced || (throttle.price.ends > MIGD_HOPE && throttle.cost < margin * wait_cost);
     double cost = worth && !throttle.forced ? throttle.cost : wait_cost;
-    MigdForecast other;
 
-    if (postcopy_is_best(view, cost, &other)) {
-        migd_decision_take_forecast(decision, &other);
+    if (postcopy_is_best(view, cost, decision))
         return MIGD_ACTION_POSTCOPY;
-    }
-    if (release_is_best(view, cost, &other)) {
-        migd_decision_take_forecast(decision, &other);
-        decision->trigger_pct = 1;
+    if (release_is_best(view, cost, decision))
         return MIGD_ACTION_RELEASE;
-    }
     return worth ? take_throttle(view, &throttle, decision) : MIGD_ACTION_WAIT;
 }

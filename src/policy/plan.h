@@ -23,9 +23,10 @@
 /* A track as the rules see it. */
 typedef struct {
     const MigdTrack *track;
-    MigdState state;     /* at the newest sync; all 0 before the first */
-    MigdForecast wait;   /* of doing nothing; all 0 before the first sync */
-    MigdForecast within; /* of doing nothing but raising the pause to its cap */
+    MigdState state; /* at the newest sync; all 0 before the first */
+    MigdForecast waiting;
+    MigdPrice wait;   /* of doing nothing; all 0 before the first sync */
+    MigdPrice within; /* of doing nothing but raising the pause to its cap */
     double ends;  /* `within.ends`, or 0 when there was no progress for so long that it cannot be
                      true */
     double cap_s; /* downtime-limit that keeps the pause within the profile's; may be <= 0 */
@@ -40,8 +41,9 @@ gboolean migd_view_may(const MigdView *view, MigdAction action);
  * our own start. */
 gboolean migd_view_armed(const MigdView *view);
 
-/* Copies the figures of `forecast` into `decision`. */
-void migd_decision_take_forecast(MigdDecision *decision, const MigdForecast *forecast);
+/* Copies the figures into `decision`. */
+void
+migd_decision_take(MigdDecision *decision, const MigdPrice *price, const MigdForecast *forecast);
 
 /* The downtime limit (µs) up to the cap that is worth more than the one in force: the smallest that
  * ends it by itself, or a longer one where that ends so much sooner that the guest is better off.
