@@ -7,6 +7,7 @@
 #include "policy/plan.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/checked.h"
 
@@ -407,8 +408,8 @@ take_throttle(const MigdView *view, const Candidate *throttle, MigdDecision *dec
     return decision->action;
 }
 
-MigdAction
-migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
+static MigdAction
+weigh(const MigdView *view, MigdDecision *decision)
 {
     Search search = {.n = 0};
     try_levels(view, &search);
@@ -427,4 +428,56 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
     if (release_is_best(view, cost, decision))
         return MIGD_ACTION_RELEASE;
     return worth ? take_throttle(view, &throttle, decision) : MIGD_ACTION_WAIT;
+}
+
+/* Everything that weigh() reads, the model by the sync that it was fitted at. */
+static void
+keys_of(const MigdView *view, double keys[MIGD_WEIGHED_KEYS])
+{
+    const MigdTrack *track = view->track;
+    const MigdState *state = &view->state;
+    const double all[MIGD_WEIGHED_KEYS] = {
+        state->remaining_bytes,
+        state->bandwidth_bps,
+        state->limit_s,
+        state->fixed_s,
+        state->throttle,
+        state->horizon_s,
+        state->high_syncs,
+        state->since_eval_s,
+        state->sync_s,
+        view->cap_s,
+        view->ends,
+        (double)track->pass,
+        track->last.throttle_pct,
+        track->useless_pct,
+        track->abilities.can & ~track->refused,
+        track->profile.allow,
+        track->profile.max_throttle_pct,
+    };
+
+    memcpy(keys, all, sizeof all);
+}
+
+MigdAction
+migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
+{
+    MigdWeighed *weighed = view->track->weighed;
+    const MigdDecision *found = &weighed->found;
+    double keys[MIGD_WEIGHED_KEYS];
+
+    keys_of(view, keys);
+    if (!weighed->valid || memcmp(keys, weighed->keys, sizeof keys) != 0) {
+        decision->action = weigh(view, decision);
+        *weighed = (MigdWeighed){.found = *decision, .valid = TRUE};
+        memcpy(weighed->keys, keys, sizeof keys);
+    }
+    decision->time_us_left = found->time_us_left;
+    decision->pause_us = found->pause_us;
+    decision->send_bytes = found->send_bytes;
+    decision->lost_us = found->lost_us;
+    decision->confidence_pct = found->confidence_pct;
+    decision->trigger_pct = found->trigger_pct;
+    decision->argument = found->argument;
+    return found->action;
 }

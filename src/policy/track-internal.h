@@ -24,6 +24,15 @@ typedef struct {
     gboolean usable; /* its begin and end were both seen */
 } MigdPass;
 
+/* Which plan is the cheapest is asked at every look, and most looks are within a pass and tell
+ * nothing new: the last answer, and what it depends on. */
+#define MIGD_WEIGHED_KEYS 17
+typedef struct {
+    double keys[MIGD_WEIGHED_KEYS];
+    MigdDecision found;
+    gboolean valid;
+} MigdWeighed;
+
 struct MigdTrack {
     MigdProfile profile;
     MigdAbilities abilities;
@@ -68,4 +77,5 @@ struct MigdTrack {
     guint n_useless;       /* times that this was done */
     guint64 useless_bytes; /* what was left when it was given up */
     guint32 refused;       /* actions (bits) that the hypervisor has refused */
+    MigdWeighed *weighed;  /* plan.c's: a memory, no state */
 };

@@ -45,6 +45,7 @@ migd_track_new(const MigdProfile *profile, const MigdAbilities *abilities)
 
     track->profile = *profile;
     track->abilities = *abilities;
+    track->weighed = g_new0(MigdWeighed, 1);
     track->trigger_pct = abilities->throttle_cocked ? 1 : QEMU_TRIGGER_PCT;
     return track;
 }
@@ -52,6 +53,8 @@ migd_track_new(const MigdProfile *profile, const MigdAbilities *abilities)
 void
 migd_track_free(MigdTrack *track)
 {
+    if (track != NULL)
+        g_free(track->weighed);
     g_free(track);
 }
 
