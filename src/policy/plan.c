@@ -472,6 +472,7 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
         *weighed = (MigdWeighed){.found = *decision, .valid = TRUE};
         memcpy(weighed->keys, keys, sizeof keys);
     }
+    decision->action = found->action;
     decision->time_us_left = found->time_us_left;
     decision->pause_us = found->pause_us;
     decision->send_bytes = found->send_bytes;
