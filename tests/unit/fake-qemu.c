@@ -120,7 +120,8 @@ on_client(gint fd, GIOCondition condition, gpointer user_data)
     g_assert_cmpint(qemu->fd, >=, 0);
     qemu->connections++;
     g_string_truncate(qemu->partial, 0);
-    qemu->watch = g_unix_fd_add(qemu->fd, G_IO_IN, on_bytes, qemu);
+    /* As the client's: it shares the loop, and another process would not wait for its turn. */
+    qemu->watch = g_unix_fd_add_full(G_PRIORITY_HIGH, qemu->fd, G_IO_IN, on_bytes, qemu, NULL);
     if (qemu->greeting != NULL)
         fake_qemu_say(qemu, qemu->greeting);
     return G_SOURCE_CONTINUE;
