@@ -93,6 +93,32 @@ add_curve(Dict *inputs, const MigdForetold *foretold)
     add(inputs, "dirty-curve", g_variant_builder_end(&dict));
 }
 
+/* The mechanism in use with its price, and what else could be turned on with theirs. */
+static void
+add_write_protect(Dict *inputs, const MigdForetold *foretold)
+{
+    const MigdWriteProtect *found = &foretold->write_protect;
+    guint64 memory_bytes = foretold->input.memory_bytes;
+    guint32 others = (found->settable_now | found->settable_next) & ~(1u << found->active);
+    const MigdProvenance published = {foretold->log_start_us > 0 ? "published" : "unknown", 0, 0};
+    g_autofree char *price = migd_mechanism_price(found->active, memory_bytes);
+    Dict dict = input_new(&published), prices;
+
+    add_string(&dict, "mechanism", migd_mechanism_to_string(found->active));
+    add_u64(&dict, "value", foretold->log_start_us);
+    add_string(&dict, "price", price);
+    g_variant_builder_init(&prices, G_VARIANT_TYPE("a{ss}"));
+    for (guint i = MIGD_MECHANISM_NONE; i < MIGD_N_MECHANISMS; i++) {
+        g_autofree char *other = migd_mechanism_price((MigdMechanism)i, memory_bytes);
+
+        if ((others & (1u << i)) != 0)
+            g_variant_builder_add(&prices, "{ss}", migd_mechanism_to_string((MigdMechanism)i),
+                                  other);
+    }
+    add(&dict, "others", g_variant_builder_end(&prices));
+    add(inputs, "write-protect", g_variant_builder_end(&dict));
+}
+
 static GVariant *
 inputs_of(const MigdForetold *foretold)
 {
@@ -116,6 +142,7 @@ inputs_of(const MigdForetold *foretold)
               input->fixed_s.spread);
     add_input(&inputs, "setup", &foretold->setup, (guint64)(input->setup_s.mid * 1e6),
               input->setup_s.spread);
+    add_write_protect(&inputs, foretold);
     add_curve(&inputs, foretold);
     return g_variant_builder_end(&inputs);
 }

@@ -210,6 +210,18 @@ add_predicted(Dict *dict, const MigdTraceFinish *report)
             g_variant_new("(ttt)", rows[i].range->low, rows[i].range->mid, rows[i].range->high));
 }
 
+/* How the guest's writes were tracked, and what it did as far as that shows: the setup contains the
+ * start of the log, and the rate is what the guest dirtied in spite of it. */
+static void
+add_tracking(Dict *dict, const MigdWatchInfo *info)
+{
+    add_string(dict, "write_protect", info->write_protect);
+    if (migd_sample_has(&info->sample, MIGD_HAS_SETUP_TIME))
+        add_u64(dict, "setup_us", info->sample.setup_us);
+    if (info->running.lambda_bps > 0)
+        add_u64(dict, "dirty_rate_bps", info->running.lambda_bps);
+}
+
 GVariant *
 migd_bus_report(const MigdWatch *watch)
 {
@@ -224,7 +236,7 @@ migd_bus_report(const MigdWatch *watch)
     add_u64(&dict, "passes", report->passes);
     add_u64(&dict, "throttle_us", report->throttle_us);
     add(&dict, "decisions", g_variant_new_uint32(report->decisions));
-    add_string(&dict, "write_protect", migd_watch_info(watch)->write_protect);
+    add_tracking(&dict, migd_watch_info(watch));
     add_string(&dict, "error", report->error);
     add_predicted(&dict, report);
     return g_variant_builder_end(&dict);

@@ -41,6 +41,7 @@ const MigdPastField migd_past_fields[] = {
     ROW(peer, MIGD_PAST_TEXT),
     ROW(profile, MIGD_PAST_TEXT),
     ROW(result, MIGD_PAST_TEXT),
+    ROW(write_protect, MIGD_PAST_TEXT),
     ROW(end_realtime_us, MIGD_PAST_U64),
     ROW(total_us, MIGD_PAST_U64),
     ROW(setup_us, MIGD_PAST_U64),

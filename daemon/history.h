@@ -16,9 +16,10 @@
 /* A number that was not known is 0. Strings are clean and never NULL. */
 typedef struct {
     char *id, *domain_uuid, *domain_name;
-    char *peer;    /* the other host, as migd_history_peer() names it; "" = not known */
-    char *profile; /* its name */
-    char *result;  /* as in the report */
+    char *peer;          /* the other host, as migd_history_peer() names it; "" = not known */
+    char *profile;       /* its name */
+    char *result;        /* as in the report */
+    char *write_protect; /* how its writes were tracked; "" = not known */
     guint64 end_realtime_us;
     guint64 total_us, setup_us, downtime_us;
     guint64 transferred_bytes, total_bytes;

@@ -285,19 +285,44 @@ learn_fixed(const GPtrArray *past, const char *peer, MigdLessons *ret)
     ret->fixed_s = lesson_of(&values, 0.3);
 }
 
-void
-migd_learn(const GPtrArray *past, const char *domain_uuid, const char *peer, MigdLessons *ret)
+static gboolean
+is_known(const char *write_protect)
 {
+    return write_protect != NULL && *write_protect != '\0' && strcmp(write_protect, "unknown") != 0;
+}
+
+/* Of `past`, borrowed: what was tracked alike, as far as that is known. */
+static GPtrArray *
+tracked_alike(const GPtrArray *past, const char *write_protect)
+{
+    GPtrArray *alike = g_ptr_array_new();
+
+    for (guint i = 0; i < past->len; i++) {
+        const MigdPast *one = past->pdata[i];
+
+        if (!is_known(write_protect) || !is_known(one->write_protect) ||
+            strcmp(one->write_protect, write_protect) == 0)
+            g_ptr_array_add(alike, past->pdata[i]);
+    }
+    return alike;
+}
+
+void
+migd_learn(const GPtrArray *past, const char *domain_uuid, const char *peer,
+           const char *write_protect, MigdLessons *ret)
+{
+    g_autoptr(GPtrArray) alike = tracked_alike(past, write_protect);
+
     *ret = (MigdLessons){
-        .setup_s = learn_of_peer(past, peer, setup_of, 0.5),
+        .setup_s = learn_of_peer(alike, peer, setup_of, 0.5),
         .filled = learn_of_peer(past, peer, filled_of, 0.05),
-        .faster = learn_of_domain(past, domain_uuid, faster_of, 0.1),
+        .faster = learn_of_domain(alike, domain_uuid, faster_of, 0.1),
         .first_pass_bytes = learn_of_domain(past, domain_uuid, first_pass_of, 0.1),
         .lambda_bps = learn_of_domain(past, domain_uuid, lambda_of, 0.3),
         .working_set_bytes = learn_of_domain(past, domain_uuid, working_set_of, 0.2),
     };
     if (ret->faster.n == 0)
-        ret->faster = learn_of_peer(past, peer, faster_of, 0.1);
+        ret->faster = learn_of_peer(alike, peer, faster_of, 0.1);
     learn_link(past, peer, ret);
     learn_fixed(past, peer, ret);
 }

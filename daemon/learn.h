@@ -27,5 +27,8 @@ typedef struct {
 
 /* Learns from `past` (of MigdPast, oldest first) for the guest `domain_uuid` and the host `peer`
  * ("" = any). What the pair of hosts has never shown is taken from the other pairs, with more
- * spread. */
-void migd_learn(const GPtrArray *past, const char *domain_uuid, const char *peer, MigdLessons *ret);
+ * spread. What depends on how the guest's writes are tracked (setup, which starts the log, and how
+ * much faster it dirties than at rest) is learned from migrations with the same `write_protect`, or
+ * with one that nobody knows. */
+void migd_learn(const GPtrArray *past, const char *domain_uuid, const char *peer,
+                const char *write_protect, MigdLessons *ret);

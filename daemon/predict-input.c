@@ -141,6 +141,16 @@ take_curve(const MigdFacts *facts, MigdForetold *ret)
     }
 }
 
+/* What was learned contains the start of the log; what is assumed does not. */
+static void
+take_setup(const MigdFacts *facts, MigdForetold *ret)
+{
+    ret->write_protect = facts->write_protect;
+    ret->log_start_us = migd_mechanism_start_us(facts->write_protect.active, facts->memory_bytes);
+    take_lesson(&facts->lessons.setup_s, SETUP_S + (double)ret->log_start_us / G_USEC_PER_SEC,
+                SETUP_SPREAD, &ret->input.setup_s, &ret->setup);
+}
+
 static const char *
 missing(const MigdForetold *foretold)
 {
@@ -174,6 +184,6 @@ migd_facts_gather(const MigdFacts *facts, MigdForetold *ret)
     take_filled(facts, ret);
     take_curve(facts, ret);
     take_lesson(&lessons->fixed_s, FIXED_S, FIXED_SPREAD, &input->fixed_s, &ret->fixed);
-    take_lesson(&lessons->setup_s, SETUP_S, SETUP_SPREAD, &input->setup_s, &ret->setup);
+    take_setup(facts, ret);
     ret->missing = missing(ret);
 }

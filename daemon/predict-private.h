@@ -9,6 +9,7 @@
 /* All that a prediction rests on, as values. */
 typedef struct {
     guint64 memory_bytes;
+    MigdWriteProtect write_protect;
     gboolean paused, postcopy;
     MigdProfile profile;
     guint64 bandwidth_bps; /* as the caller says; 0 = he does not */

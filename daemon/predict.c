@@ -223,7 +223,8 @@ play(Job *job)
     MigdForetold *foretold = g_new0(MigdForetold, 1);
     GTask *task = g_task_new(NULL, NULL, played, job);
 
-    migd_learn(past, job->uuid, job->facts.peer, &job->facts.lessons);
+    migd_learn(past, job->uuid, job->facts.peer,
+               migd_mechanism_to_string(job->facts.write_protect.active), &job->facts.lessons);
     migd_facts_gather(&job->facts, foretold);
     g_task_set_task_data(task, foretold, g_free);
     job->predictor->playing = TRUE;
@@ -301,6 +302,7 @@ read_knobs(Job *job)
         return;
     info = domain->backend->ops->info(domain);
     job->facts.memory_bytes = info->memory_bytes;
+    job->facts.write_protect = info->write_protect;
     job->facts.paused = info->state == MIGD_DOMAIN_PAUSED;
     job->facts.curve = *curve;
     if (curve->taken_us == 0 ||
@@ -435,7 +437,7 @@ migd_predictor_costs(const MigdPredictor *predictor, const char *uuid, const cha
     g_autofree char *peer = migd_history_peer(destination);
     MigdLessons lessons;
 
-    migd_learn(migd_history_list(predictor->history), uuid, peer, &lessons);
+    migd_learn(migd_history_list(predictor->history), uuid, peer, NULL, &lessons);
     return (MigdCosts){.fixed_us = migd_from_double(lessons.fixed_s.guess.mid * G_USEC_PER_SEC)};
 }
 
@@ -505,6 +507,7 @@ migd_predictor_learn(MigdPredictor *predictor, const MigdWatch *watch)
         .peer = migd_history_peer(info->destination),
         .profile = g_strdup(info->profile.name),
         .result = g_strdup(report->result),
+        .write_protect = g_strdup(info->write_protect),
         .end_realtime_us = (guint64)g_get_real_time(),
         .total_us = report->total_us,
         .setup_us = migd_sample_has(sample, MIGD_HAS_SETUP_TIME) ? sample->setup_us : 0,

@@ -40,6 +40,8 @@ typedef struct {
     guint n_points;
     MigdProvenance curve, bandwidth, filled, fixed, setup;
     guint64 resident_bytes;
+    MigdWriteProtect write_protect; /* how its writes are tracked, and could be */
+    guint64 log_start_us;           /* as published for that; 0 = not known, or nothing */
 } MigdForetold;
 
 /* Exactly one of `foretold` and `error` is set; both die when it returns. */

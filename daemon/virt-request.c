@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "daemon/virt-monitor.h"
 #include "virt/control.h"
+#include "virt/ring.h"
 #include "virt/stats.h"
 
 /* A job that has gone from libvirt's statistics is about to be explained by an event. */
@@ -153,7 +154,8 @@ migd_virt_query(MigdDomain *base, MigdSampleFunc callback, gpointer user_data)
 typedef struct {
     gboolean own_values;             /* libvirt's of downtime and speed, not the hypervisor's */
     char *parameters, *capabilities; /* commands, NULL = not asked for; then the replies */
-    char *limits;                    /* the same */
+    char *limits;                    /* the same; without a ring there are none */
+    gboolean ring_known;             /* there is one, for certain */
     guint n_vcpus;
     MigdKnobs knobs;
 } Reading;
@@ -190,6 +192,21 @@ count_vcpus(virDomainPtr domain, guint *ret, GError **error)
     return TRUE;
 }
 
+/* Of a domain that nobody has looked at yet, its definition tells whether to ask. */
+static gboolean
+read_limits(virDomainPtr domain, Reading *reading, GError **error)
+{
+    guint32 now = 0, next = 0;
+
+    if (reading->limits != NULL && !reading->ring_known) {
+        migd_virt_read_rings(domain, &now, &next);
+        if (now == 0)
+            g_clear_pointer(&reading->limits, g_free);
+    }
+    return reading->limits == NULL || (exchange(domain, &reading->limits, error) &&
+                                       count_vcpus(domain, &reading->n_vcpus, error));
+}
+
 static gboolean
 reading_work(virDomainPtr domain, gpointer data, GError **error)
 {
@@ -200,9 +217,7 @@ reading_work(virDomainPtr domain, gpointer data, GError **error)
                                 !migd_virt_get_bandwidth(domain, &knobs->max_bandwidth_bps, error)))
         return FALSE;
     return exchange(domain, &reading->parameters, error) &&
-           exchange(domain, &reading->capabilities, error) &&
-           exchange(domain, &reading->limits, error) &&
-           (reading->limits == NULL || count_vcpus(domain, &reading->n_vcpus, error));
+           exchange(domain, &reading->capabilities, error) && read_limits(domain, reading, error);
 }
 
 /* What the monitor did not tell. */
@@ -268,7 +283,8 @@ migd_virt_read_knobs(MigdDomain *base, MigdKnobsFunc callback, gpointer user_dat
         reading->parameters = migd_virt_monitor_query("query-migrate-parameters");
     if (monitor && !domain->capabilities)
         reading->capabilities = migd_virt_monitor_query("query-migrate-capabilities");
-    if (monitor && domain->write_protect.active == MIGD_MECHANISM_RING)
+    reading->ring_known = domain->write_protect.active == MIGD_MECHANISM_RING;
+    if (monitor && (reading->ring_known || domain->write_protect.active == MIGD_MECHANISM_UNKNOWN))
         reading->limits = migd_virt_monitor_query("query-vcpu-dirty-limit");
     if (monitor)
         migd_virt_domain_taint(domain, reading->parameters);

@@ -186,6 +186,32 @@ append_curve(GString *out, const MigdStyle *style, GVariant *inputs)
     append_row(out, "Guest dirties", text->str);
 }
 
+/* How the guest's writes would be tracked, at what price, and what else there is. */
+static void
+append_write_protect(GString *out, const MigdStyle *style, GVariant *inputs)
+{
+    g_autoptr(GVariant) input =
+        g_variant_lookup_value(inputs, "write-protect", G_VARIANT_TYPE_VARDICT);
+    g_autoptr(GVariant) others =
+        input != NULL ? g_variant_lookup_value(input, "others", G_VARIANT_TYPE("a{ss}")) : NULL;
+
+    if (input == NULL)
+        return;
+    g_autofree char *mechanism = migd_style_text(style, migd_dict_string(input, "mechanism"));
+    g_autofree char *price = migd_style_text(style, migd_dict_string(input, "price"));
+    g_autofree char *text = g_strdup_printf("%s: %s", mechanism, price);
+    append_row(out, "Dirty log", text);
+    for (gsize i = 0; others != NULL && i < g_variant_n_children(others); i++) {
+        const char *name, *cost;
+
+        g_variant_get_child(others, i, "{&s&s}", &name, &cost);
+        g_autofree char *other = migd_style_text(style, name);
+        g_autofree char *its = migd_style_text(style, cost);
+        g_autofree char *line = g_strdup_printf("%s: %s", other, its);
+        append_row(out, "or", line);
+    }
+}
+
 static void
 append_inputs(GString *out, const MigdStyle *style, GVariant *answer)
 {
@@ -203,6 +229,7 @@ append_inputs(GString *out, const MigdStyle *style, GVariant *answer)
     append_curve(out, style, inputs);
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
         append_input(out, style, inputs, rows[i].key, rows[i].title);
+    append_write_protect(out, style, inputs);
 }
 
 /* ---- the verb ------------------------------------------------------------------------------- */

@@ -46,6 +46,8 @@ def a_prediction_and_its_inputs():
         check(len(points) >= 2 and points[-1][0] == 1_000_000, f"points {points}")
         same(inputs["fixed-downtime"]["source"], "assumed", "fixed pause")
         same((inputs["peer"], inputs["profile"]), ("local", "default"), "peer, profile")
+        log = inputs["write-protect"]
+        same((log["mechanism"], log["source"], log["others"]), ("unknown", "unknown", {}), "mechanism")
 
 
 def what_the_profile_forbids_is_not_predicted():
@@ -125,6 +127,7 @@ def the_end_teaches():
         same(tuple(report["predicted_total_us"]), tuple(found["total_us"]), "what was predicted")
         (past,) = history(bus, domain="easy")
         same((past["result"], past["total_us"], past["peer"]), ("succeeded", report["total_us"], "local"), "history")
+        same(past["write_protect"], report["write_protect"], "mechanism")
         same(history(bus, domain="other"), [], "history of another")
         path = f"{bus.state_dir}/history.jsonl"
         bus.wait(lambda: os.path.exists(path), "the file")

@@ -53,6 +53,7 @@ past_new(const char *uuid, const char *peer)
     past->peer = g_strdup(peer);
     past->profile = g_strdup("default");
     past->result = g_strdup("succeeded");
+    past->write_protect = g_strdup("");
     past->end_realtime_us = 1000;
     return past;
 }
@@ -216,7 +217,7 @@ test_learn_nothing(void)
     g_autoptr(GPtrArray) list = pasts_new();
     MigdLessons lessons;
 
-    migd_learn(list, UUID_A, "b", &lessons);
+    migd_learn(list, UUID_A, "b", NULL, &lessons);
     g_assert_cmpuint(lessons.link_bps.n, ==, 0);
     g_assert_cmpuint(lessons.fixed_s.n, ==, 0);
     g_assert_cmpfloat(lessons.link_bps.guess.mid, ==, 0);
@@ -241,7 +242,7 @@ test_learn_link(void)
     failed->bandwidth_bps = 1;
     g_free(failed->result);
     failed->result = g_strdup("failed");
-    migd_learn(list, UUID_A, "b", &lessons);
+    migd_learn(list, UUID_A, "b", NULL, &lessons);
     g_assert_cmpuint(lessons.link_bps.n, ==, 9);
     g_assert_cmpfloat(fabs(lessons.link_bps.guess.mid / 100.4e6 - 1), <, 0.01);
     g_assert_cmpfloat(lessons.link_bps.guess.spread, <, 0.05);
@@ -264,7 +265,7 @@ test_learn_link_behind_limit(void)
         past->downtime_bytes = i * 3000000;
         past->downtime_us = 12000 + past->downtime_bytes / 800; /* 800 MB/s */
     }
-    migd_learn(list, UUID_A, "b", &lessons);
+    migd_learn(list, UUID_A, "b", NULL, &lessons);
     g_assert_cmpfloat(fabs(lessons.link_bps.guess.mid / 800e6 - 1), <, 0.05);
     g_assert_cmpfloat(fabs(lessons.fixed_s.guess.mid - 0.012), <, 0.001);
 }
@@ -286,13 +287,46 @@ test_learn_guest(void)
         own->resident_bytes = 1000;
         own->first_pass_bytes = 900;
     }
-    migd_learn(list, UUID_A, "b", &lessons);
+    migd_learn(list, UUID_A, "b", NULL, &lessons);
     g_assert_cmpfloat(fabs(lessons.faster.guess.mid - 1.5), <, 0.001);
     g_assert_cmpfloat(lessons.lambda_bps.guess.mid, ==, 7000000);
     g_assert_cmpfloat(fabs(lessons.filled.guess.mid - 0.9), <, 0.001);
-    migd_learn(list, "cccccccc-2222-3333-4444-555555555555", "b", &lessons);
+    migd_learn(list, "cccccccc-2222-3333-4444-555555555555", "b", NULL, &lessons);
     g_assert_cmpuint(lessons.lambda_bps.n, ==, 0);
     g_assert_cmpuint(lessons.faster.n, ==, 6); /* of the pair of hosts */
+}
+
+/* What depends on how writes are tracked is learned from what was tracked alike. */
+static void
+test_learn_mechanism(void)
+{
+    g_autoptr(GPtrArray) list = pasts_new();
+    MigdLessons lessons;
+
+    for (guint i = 0; i < 6; i++) {
+        gboolean fast = i % 2 == 1;
+        MigdPast *past = add(list, UUID_A, "b");
+        g_free(past->write_protect);
+        past->write_protect = g_strdup(fast ? "write-protect-all" : "legacy");
+        past->setup_us = fast ? 6000 : 156000;
+        past->measured_bytes = 100;
+        past->live_bytes = fast ? 149 : 100;
+        past->bandwidth_bps = 1000;
+    }
+    migd_learn(list, UUID_A, "b", "write-protect-all", &lessons);
+    g_assert_cmpuint(lessons.setup_s.n, ==, 3);
+    g_assert_cmpfloat(fabs(lessons.setup_s.guess.mid - 0.006), <, 0.0001);
+    g_assert_cmpfloat(fabs(lessons.faster.guess.mid - 1.49), <, 0.001);
+    g_assert_cmpuint(lessons.link_bps.n, ==, 6); /* the link is the same for all */
+    migd_learn(list, UUID_A, "b", "dirty-ring", &lessons);
+    g_assert_cmpuint(lessons.setup_s.n + lessons.faster.n, ==, 0);
+    migd_learn(list, UUID_A, "b", "unknown", &lessons);
+    g_assert_cmpuint(lessons.setup_s.n, ==, 6);
+    g_free(add(list, UUID_A, "b")->write_protect);
+    ((MigdPast *)list->pdata[6])->write_protect = g_strdup(""); /* of an older version */
+    ((MigdPast *)list->pdata[6])->setup_us = 8000;
+    migd_learn(list, UUID_A, "b", "write-protect-all", &lessons);
+    g_assert_cmpuint(lessons.setup_s.n, ==, 4);
 }
 
 int
@@ -308,5 +342,6 @@ main(int argc, char **argv)
     g_test_add_func("/learn/link", test_learn_link);
     g_test_add_func("/learn/link-behind-limit", test_learn_link_behind_limit);
     g_test_add_func("/learn/guest", test_learn_guest);
+    g_test_add_func("/learn/mechanism", test_learn_mechanism);
     return g_test_run();
 }
