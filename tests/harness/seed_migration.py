@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Migrations of the test guest by the patched QEMU, with and without x-write-protect-all. Runs inside the laboratory, where
-it prints a line of JSON for each; `migrations` packs it, boots the laboratory and returns the lines."""
+"""Migrations of the test guest by the patched QEMU, with and without x-write-protect-all. Runs inside the laboratory,
+where it prints a line of JSON for each; `migrations` packs it, boots the laboratory and returns the lines."""
 
 import json
 import re
@@ -11,15 +11,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import paths, seed_qemu
+from .guest import Report, verify_arrival
 from .lab import Lab, rows_of
 from .pair import Pair, Qemu
 
 CAPABILITY = "x-write-protect-all"
 TRACED = ("global_dirty_changed", "migration_bitmap_sync_start", "migration_bitmap_sync_end", "kvm_write_protect_all")
 STAMP = re.compile(r"\d+@(\d+)\.(\d+):(\w+)(?: .*took (\d+) us)?")
-DATA = Path("usr/local/share/qemu")  # where a QEMU that is not installed looks for firmware
+DATA = Path("usr/share/qemu")  # where a QEMU in usr/bin looks for firmware
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot.bin", "multiboot_dma.bin", "linuxboot_dma.bin")
 GUEST = "tests/guest/guest.elf"
+# Write-protect-all is for KVM without the TDP MMU; the comparison is on the same grounds.
+JOB = """export PATH=/usr/bin:/bin MIGD_BUILD=/build PYTHONPATH=/tests PYTHONDONTWRITEBYTECODE=1
+echo N >/sys/module/kvm/parameters/tdp_mmu
+python3 -m harness.seed_migration '{options}'
+status=$?
+/bin/busybox dmesg -r | /bin/busybox sed 's/^/kernel: /'
+exit $status
+"""
 
 
 # ---- inside ------------------------------------------------------------------------------------
@@ -34,9 +43,12 @@ class TracedPair(Pair):
 
     def _qemu(self, name: str, **options) -> Qemu:
         is_source = "incoming" not in options
-        extra = [word for event in TRACED if is_source for word in ("-trace", event)]
-        return Qemu(self.directory, name, "kvm", self.memory_mib, self.append, **options,
-                    extra=("-uuid", self.uuid, *extra, *(("-S",) if self.paused and is_source else ())))
+        extra = ["-uuid", self.uuid, "-no-reboot", "-msg", "timestamp=on"]
+        if is_source:
+            extra += [word for event in TRACED for word in ("-trace", event)]
+        if is_source and self.paused:
+            extra.append("-S")
+        return Qemu(self.directory, name, "kvm", self.memory_mib, self.append, **options, extra=tuple(extra))
 
     def __enter__(self):
         if not self.paused:
@@ -90,11 +102,12 @@ def migrate(mode: str, scene: str, append: str, memory_mib: int, bandwidth_mib: 
         begin(pair)
         info = pair.wait_end(timeout, lambda i: rates.append(i["ram"]["dirty-pages-rate"]))
         if info.get("status") != "completed":
-            return {"status": info.get("status"), "error": info.get("error-desc"), "stderr": pair.source.stderr()[-500:]}
-        last = pair.source.console.last
-        verdict = pair.verify_destination(240)
-        written = last.done - (first.done if first else 0)
-        seconds = (last.up - (first.up if first else 0)) / 1000
+            return {"status": info.get("status"), "error": info.get("error-desc"), "wrong": None,
+                    "stderr": pair.source.stderr()[-500:]}
+        last = pair.source.console.last or Report(0)  # none: it was sent on before it had said anything
+        verdict = verify_arrival(last, pair.destination.console, "", 240)
+        first = first or Report(0)
+        written, seconds = last.done - first.done, (last.up - first.up) / 1000
         return {"status": "completed", "total_ms": info["total-time"], "setup_ms": info["setup-time"],
                 "downtime_ms": info["downtime"], "syncs": info["ram"]["dirty-sync-count"],
                 "sent_pages": info["ram"]["normal"], "dirty_pages_s": max(rates, default=0),
@@ -118,7 +131,7 @@ def inside(arguments: list[str]):
 
 def python_files() -> dict[str, Path]:
     """Python with what this module imports, and nothing else of it."""
-    script = ("import sys, encodings.ascii, encodings.latin_1, stringprep, encodings.idna, harness.seed_migration\n"
+    script = ("import sys, runpy, encodings.ascii, encodings.latin_1, encodings.idna, harness.seed_migration\n"
               "for m in list(sys.modules.values()):\n"
               "    for key in ('__file__', '__cached__'):\n"
               "        if f := getattr(m, key, None): print(f)\n")
@@ -162,8 +175,7 @@ def pack(qemu: Path) -> dict[str, Path]:
 def migrations(qemu: Path, modules: Path | None, options: dict, timeout: float = 1800,
                say: Callable[[str], None] = print) -> tuple[list[dict], str]:
     """One row a migration, and what the laboratory's console said."""
-    job = ("export PATH=/usr/bin:/bin MIGD_BUILD=/build PYTHONPATH=/tests PYTHONDONTWRITEBYTECODE=1\n"
-           f"python3 -m harness.seed_migration '{json.dumps(options)}'\n")
+    job = JOB.format(options=json.dumps(options))
     say("the laboratory: migrations of a real QEMU")
     lab = Lab(memory_mib=options["memory_mib"] * 2 + 768, modules=modules, timeout=timeout)
     return rows_of(lab.run(job, {}, pack(qemu))), lab.log
