@@ -37,12 +37,12 @@ class Qemu:
 
     def __init__(self, directory: str, name: str, accel: str, memory_mib: int, append: str,
                  incoming: str | None = None, qmp_dir: str | None = None, extra: tuple = (),
-                 environment: dict | None = None):
+                 environment: dict | None = None, program: str = QEMU):
         self.name = name
         self.sockets = [f"{directory}/{name}-admin.sock"]
         self.console = Console(f"{directory}/{name}-console.sock")
         self.stderr_path = f"{directory}/{name}.stderr"
-        args = [QEMU, "-name", name, "-nodefaults", "-no-user-config", "-display", "none",
+        args = [program, "-name", name, "-nodefaults", "-no-user-config", "-display", "none",
                 "-machine", "pc", "-accel", accel, "-m", str(memory_mib),
                 "-smp", "2" if "reader=1" in append.split() else "1",
                 "-kernel", paths.guest(), "-append", append,

@@ -24,6 +24,7 @@ GUEST = "tests/guest/guest.elf"
 # Write-protect-all is for KVM without the TDP MMU; the comparison is on the same grounds.
 JOB = """export PATH=/usr/bin:/bin MIGD_BUILD=/build PYTHONPATH=/tests PYTHONDONTWRITEBYTECODE=1
 echo N >/sys/module/kvm/parameters/tdp_mmu
+/bin/busybox dmesg -c >/dev/null
 python3 -m harness.seed_migration '{options}'
 status=$?
 /bin/busybox dmesg -r | /bin/busybox sed 's/^/kernel: /'
