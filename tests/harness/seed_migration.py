@@ -15,12 +15,16 @@ from .guest import Report, verify_arrival
 from .lab import Lab, rows_of
 from .pair import Pair, Qemu
 
-CAPABILITY = "x-write-protect-all"
+MODES = ("legacy", "manual-protect+initially-set", "write-protect-all")
+SCENES = {"fresh": "new booted", "written": "pre-written"}
 TRACED = ("global_dirty_changed", "migration_bitmap_sync_start", "migration_bitmap_sync_end", "kvm_write_protect_all")
 STAMP = re.compile(r"\d+@(\d+)\.(\d+):(\w+)(?: .*took (\d+) us)?")
 DATA = Path("usr/share/qemu")  # where a QEMU in usr/bin looks for firmware
 FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "multiboot.bin", "multiboot_dma.bin", "linuxboot_dma.bin")
 GUEST = "tests/guest/guest.elf"
+SHIM = "tests/shim/refuse-manual.so"
+# A guest that writes as fast as it can, over a link that carries less. MiB, MiB/s, ms, s.
+LOAD = {"append": "ws=64 rate=4000", "memory_mib": 128, "bandwidth_mib": 40, "downtime_ms": 300, "timeout": 90}
 # Write-protect-all is for KVM without the TDP MMU; the comparison is on the same grounds.
 JOB = """export PATH=/usr/bin:/bin MIGD_BUILD=/build PYTHONPATH=/tests PYTHONDONTWRITEBYTECODE=1
 echo N >/sys/module/kvm/parameters/tdp_mmu
@@ -36,11 +40,13 @@ exit $status
 
 
 class TracedPair(Pair):
-    """`paused`: the guest does not run before the log has started, so that none of its memory is mapped."""
+    """`paused`: the guest does not run before the log has started, so that none of its memory is mapped. `legacy`: QEMU
+    finds no manual dirty log protection."""
 
-    def __init__(self, append: str, paused: bool, **options):
+    def __init__(self, append: str, paused: bool, legacy: bool, **options):
         super().__init__(append, **options)
         self.paused = paused
+        self.environment = {"LD_PRELOAD": f"{paths.build()}/{SHIM}"} if legacy else {}
 
     def _qemu(self, name: str, **options) -> Qemu:
         is_source = "incoming" not in options
@@ -49,7 +55,8 @@ class TracedPair(Pair):
             extra += [word for event in TRACED for word in ("-trace", event)]
         if is_source and self.paused:
             extra.append("-S")
-        return Qemu(self.directory, name, "kvm", self.memory_mib, self.append, **options, extra=tuple(extra))
+        return Qemu(self.directory, name, "kvm", self.memory_mib, self.append, **options, extra=tuple(extra),
+                    environment=self.environment)
 
     def __enter__(self):
         if not self.paused:
@@ -94,8 +101,9 @@ def begin(pair: TracedPair):
 
 def migrate(mode: str, scene: str, append: str, memory_mib: int, bandwidth_mib: int, downtime_ms: int,
             timeout: float) -> dict:
-    with TracedPair(append, scene == "fresh", memory_mib=memory_mib, bandwidth_mib=bandwidth_mib) as pair:
-        if mode == "on":
+    with TracedPair(append, scene == "fresh", mode == "legacy", memory_mib=memory_mib,
+                    bandwidth_mib=bandwidth_mib) as pair:
+        if mode == MODES[-1]:
             pair.set_capabilities(x_write_protect_all=True)
         pair.set_parameters(downtime_limit=downtime_ms)
         first = pair.source.console.last
@@ -170,7 +178,8 @@ def firmware() -> dict[str, Path]:
 def pack(qemu: Path) -> dict[str, Path]:
     setpriv = Path("/usr/bin/setpriv")
     return (python_files() | firmware() | needed(qemu) | needed(setpriv)
-            | {"usr/bin/setpriv": setpriv, f"usr/bin/{seed_qemu.PROGRAM}": qemu, f"build/{GUEST}": Path(paths.guest())})
+            | {"usr/bin/setpriv": setpriv, f"usr/bin/{seed_qemu.PROGRAM}": qemu}
+            | {f"build/{name}": Path(paths.program(name)) for name in (GUEST, SHIM)})
 
 
 def migrations(qemu: Path, modules: Path | None, options: dict, timeout: float = 1800,
@@ -180,6 +189,64 @@ def migrations(qemu: Path, modules: Path | None, options: dict, timeout: float =
     say("the laboratory: migrations of a real QEMU")
     lab = Lab(memory_mib=options["memory_mib"] * 2 + 768, modules=modules, timeout=timeout)
     return rows_of(lab.run(job, {}, pack(qemu))), lab.log
+
+
+# ---- what comes of it --------------------------------------------------------------------------
+
+
+def median(rows: list[dict], name: str) -> float:
+    values = sorted(row[name] for row in rows if row.get(name) is not None)
+    return values[len(values) // 2] if values else float("nan")
+
+
+def table(rows: list[dict]) -> str:
+    """A line a mode and scene, medians; and how the last mode differs from the others."""
+    out = ["| guest | mode | written, pages/s | to complete, ms | log starts, ms | a sync, ms | sent, pages | wrong |",
+           "|---|---|---|---|---|---|---|---|"]
+    for scene, title in SCENES.items():
+        for mode in MODES:
+            block = [row for row in rows if (row["scene"], row["mode"]) == (scene, mode)]
+            if not block:
+                continue
+            wrong = [row["wrong"] for row in block]
+            out.append(f"| {title} | {mode} | {median(block, 'written_pages_s'):.0f} | {median(block, 'total_ms'):.0f} "
+                       f"| {median(block, 'first_us') / 1000:.1f} | {median(block, 'sync_us') / 1000:.2f} "
+                       f"| {median(block, 'sent_pages'):.0f} | {', '.join(map(str, wrong))} |")
+        out += compared(rows, scene)
+    return "\n".join(out)
+
+
+def compared(rows: list[dict], scene: str) -> list[str]:
+    """In percent, positive where it is better for the guest or sooner, as in the original patches' own table."""
+    out = []
+    after = [row for row in rows if (row["scene"], row["mode"]) == (scene, MODES[-1])]
+    for mode in MODES[:-1]:
+        before = [row for row in rows if (row["scene"], row["mode"]) == (scene, mode)]
+        if not before or not after:
+            continue
+        rate = 100 * (median(after, "written_pages_s") / median(before, "written_pages_s") - 1)
+        time_ = 100 * (median(before, "total_ms") / median(after, "total_ms") - 1)
+        out.append(f"| | against {mode} | {rate:+.0f} % | {time_:+.0f} % | | | | |")
+    return out
+
+
+def problems_of(rows: list[dict], wanted: int, log: str) -> list[str]:
+    found = [f"{row['scene']}, {row['mode']}: {row}" for row in rows
+             if row["status"] != "completed" or row["wrong"] != 0]
+    if len(rows) != wanted:
+        found.append(f"{len(rows)} migrations of {wanted} were made")
+    for row in rows:
+        if row["mode"] == MODES[-1] and row.get("calls", 0) < row.get("syncs", 1):
+            found.append(f"{row['scene']}, {row['mode']}: {row['calls']} calls of the kernel for {row['syncs']} syncs")
+    return found + [f"the kernel says: {line}" for line in log.splitlines() if "WARNING" in line or "BUG" in line]
+
+
+def measured(modules: Path, qemu: Path, repeats: int, timeout: float, say: Callable[[str], None]) -> list[str]:
+    """Problems; what was measured is said."""
+    options = {"repeats": repeats, "scenes": list(SCENES), "modes": list(MODES), **LOAD}
+    rows, log = migrations(qemu, modules, options, timeout, say)
+    say(table(rows))
+    return problems_of(rows, repeats * len(SCENES) * len(MODES), log)
 
 
 if __name__ == "__main__":
