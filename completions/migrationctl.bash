@@ -41,14 +41,29 @@ __migrationctl_arguments() {
     tr -c 'a-z-' '\n' <<<"${words//OPTIONS/}" | grep -xE '[a-z][a-z-]+' || true
 }
 
+# __migrationctl_command WORD...: what stands after "hold VM" is a command and its arguments.
+__migrationctl_command() {
+    if (($# == 1)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "$1")
+    else
+        compopt -o default
+    fi
+}
+
 _migrationctl() {
-    local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb= word candidates=
-    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        if [[ $word != -* && $word != = ]]; then
-            verb=$word
-            break
-        fi
+    local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb= word candidates= i
+    local -a positions=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        [[ $word == -* || $word == = || ${COMP_WORDS[i - 1]} == = ]] || positions+=("$i")
     done
+    ((${#positions[@]} == 0)) || verb=${COMP_WORDS[positions[0]]}
+    if [[ $verb == hold && ${#positions[@]} -gt 1 && $cur != -* ]]; then
+        i=$((positions[1] + 1))
+        [[ ${COMP_WORDS[i]} != -- ]] || i=$((i + 1))
+        __migrationctl_command "${COMP_WORDS[@]:i:COMP_CWORD-i+1}"
+        return
+    fi
     # bash cuts words at "=".
     [[ $cur != = ]] || cur=
     [[ $previous != = ]] || previous=${COMP_WORDS[COMP_CWORD - 2]}
@@ -56,6 +71,7 @@ _migrationctl() {
         --profile) candidates=$(__migrationctl_profiles) ;;
         --json) candidates='short pretty off' ;;
         --bus) candidates='system session' ;;
+        --what) candidates='migrate steer' ;;
         *)
             if [[ $cur == -* ]]; then
                 candidates=$(__migrationctl_options "$verb")

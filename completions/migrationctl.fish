@@ -32,6 +32,25 @@ function __migrationctl_names
     end
 end
 
+# What stands after "hold VM" is a command and its arguments, completed by their own rules.
+function __migrationctl_command
+    set -l words (string match -v -- '-*' (commandline -opc)[2..-1])
+    test (count $words) -ge 2; and test "$words[1]" = hold
+end
+
+function __migrationctl_complete_command
+    set -l words (commandline -opc)
+    set -l position (math (contains -i -- hold $words) + 1)
+    while string match -q -- '-*' $words[$position]
+        set position (math $position + 1)
+    end
+    set position (math $position + 1)
+    if test "$words[$position]" = --
+        set position (math $position + 1)
+    end
+    complete -C (string join ' ' -- (string escape -- $words[$position..-1]) (commandline -ct))
+end
+
 function __migrationctl_options
     set -l verb (__migrationctl_verb)
     begin
@@ -42,8 +61,10 @@ end
 
 complete -c migrationctl -f
 complete -c migrationctl -n 'test -z (__migrationctl_verb)' -a '(__migrationctl_verbs)'
-complete -c migrationctl -n 'test -n (__migrationctl_verb)' -a '(__migrationctl_names (__migrationctl_verb))'
+complete -c migrationctl -n __migrationctl_command -a '(__migrationctl_complete_command)'
+complete -c migrationctl -n 'test -n (__migrationctl_verb); and not __migrationctl_command' -a '(__migrationctl_names (__migrationctl_verb))'
 complete -c migrationctl -n 'string match -q -- "-*" (commandline -ct)' -a '(__migrationctl_options)'
 complete -c migrationctl -l profile -x -a '(migrationctl profiles --no-legend 2>/dev/null)'
 complete -c migrationctl -l json -x -a 'short pretty off'
 complete -c migrationctl -l bus -x -a 'system session'
+complete -c migrationctl -l what -x -a 'migrate steer migrate:steer'

@@ -18,6 +18,8 @@ typedef enum {
     MIGD_EXIT_DENIED = 4,
     MIGD_EXIT_NO_DAEMON = 5,
     MIGD_EXIT_TIMED_OUT = 6,
+    MIGD_EXIT_NOT_RUN = 126,     /* a command that we should have run, as shells have it */
+    MIGD_EXIT_NO_COMMAND = 127,  /* there is none of that name */
     MIGD_EXIT_INTERRUPTED = 130, /* by SIGINT, as shells have it */
 } MigdExit;
 
@@ -49,6 +51,9 @@ typedef enum {
     MIGD_TAKES_ENTRIES = 1 << 17,
     MIGD_TAKES_BANDWIDTH = 1 << 18,
     MIGD_TAKES_MAX_AGE = 1 << 19,
+    MIGD_TAKES_WHAT = 1 << 20,
+    MIGD_TAKES_WHO = 1 << 21,
+    MIGD_TAKES_WHY = 1 << 22,
 } MigdTakes;
 
 typedef struct {
@@ -76,6 +81,7 @@ typedef struct {
     guint64 bandwidth_bps; /* 0 = not given */
     gboolean has_max_age;
     guint64 max_age_us;
+    char *what, *who, *why; /* of a lease; NULL = not given */
 
     GDBusConnection *connection; /* see migd_cli_connect() */
 } MigdCli;

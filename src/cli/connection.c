@@ -23,6 +23,9 @@ migd_cli_clear(MigdCli *cli)
     g_free(cli->id);
     g_free(cli->migrate_uri);
     g_free(cli->mode);
+    g_free(cli->what);
+    g_free(cli->who);
+    g_free(cli->why);
     g_clear_object(&cli->connection);
 }
 

@@ -81,6 +81,8 @@ migd_exit_for_error(const GError *error)
         return (guint)error->code < MIGD_N_ERRORS ? own_exits[error->code] : MIGD_EXIT_FAILED;
     if (error->domain == G_OPTION_ERROR)
         return MIGD_EXIT_USAGE;
+    if (error->domain == G_SPAWN_ERROR)
+        return error->code == G_SPAWN_ERROR_NOENT ? MIGD_EXIT_NO_COMMAND : MIGD_EXIT_NOT_RUN;
     /* Also tells names for errors that GDBus made up by itself. */
     if (error->domain == G_DBUS_ERROR || g_dbus_error_is_remote_error(error)) {
         name = g_dbus_error_get_remote_error(error);

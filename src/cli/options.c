@@ -19,7 +19,7 @@ typedef struct {
     gboolean no_legend, ascii, bytes, help, version, wait, batch, once, check, chart;
     gboolean postcopy, persistent, enable;
     int parallel, seconds, entries;
-    char *bandwidth, *max_age;
+    char *bandwidth, *max_age, *what, *who, *why;
 } Raw;
 
 static void
@@ -35,6 +35,9 @@ raw_clear(Raw *raw)
     g_free(raw->timeout);
     g_free(raw->bandwidth);
     g_free(raw->max_age);
+    g_free(raw->what);
+    g_free(raw->who);
+    g_free(raw->why);
     g_strfreev(raw->options);
     g_strfreev(raw->words);
 }
@@ -90,6 +93,9 @@ parse_raw(char **argv, Raw *raw, GError **error)
         {"entries", 0, 0, G_OPTION_ARG_INT, &raw->entries, NULL, NULL},
         {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &raw->bandwidth, NULL, NULL},
         {"max-age", 0, 0, G_OPTION_ARG_STRING, &raw->max_age, NULL, NULL},
+        {"what", 0, 0, G_OPTION_ARG_STRING, &raw->what, NULL, NULL},
+        {"who", 0, 0, G_OPTION_ARG_STRING, &raw->who, NULL, NULL},
+        {"why", 0, 0, G_OPTION_ARG_STRING, &raw->why, NULL, NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw->words, NULL, NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -121,7 +127,9 @@ given(const Raw *raw)
            (raw->mode != NULL ? MIGD_TAKES_MODE : 0u) | (raw->enable ? MIGD_TAKES_ENABLE : 0u) |
            (raw->entries != NOT_GIVEN ? MIGD_TAKES_ENTRIES : 0u) |
            (raw->bandwidth != NULL ? MIGD_TAKES_BANDWIDTH : 0u) |
-           (raw->max_age != NULL ? MIGD_TAKES_MAX_AGE : 0u);
+           (raw->max_age != NULL ? MIGD_TAKES_MAX_AGE : 0u) |
+           (raw->what != NULL ? MIGD_TAKES_WHAT : 0u) | (raw->who != NULL ? MIGD_TAKES_WHO : 0u) |
+           (raw->why != NULL ? MIGD_TAKES_WHY : 0u);
 }
 
 static gboolean
@@ -210,6 +218,9 @@ keep(Raw *raw, MigdCli *cli)
     cli->seconds = raw->seconds != NOT_GIVEN ? (guint)raw->seconds : 0;
     cli->mode = g_steal_pointer(&raw->mode);
     cli->enable = raw->enable;
+    cli->what = g_steal_pointer(&raw->what);
+    cli->who = g_steal_pointer(&raw->who);
+    cli->why = g_steal_pointer(&raw->why);
     cli->entries = raw->entries != NOT_GIVEN ? (guint32)raw->entries : 0;
     cli->has_max_age = raw->max_age != NULL;
 }

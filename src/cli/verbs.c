@@ -39,6 +39,8 @@ static const MigdVerb verbs[] = {
      MIGD_TAKES_PROFILE | MIGD_TAKES_CHECK | MIGD_TAKES_CHART, migd_verb_replay},
     {"simulate", "FILE...", "Play described migrations, and say what each would cost", 1, ANY,
      MIGD_TAKES_PROFILE | MIGD_TAKES_ENGINE, migd_verb_simulate},
+    {"hold", "VM [-- COMMAND...]", "Keep a VM here while COMMAND runs, or until Ctrl-C", 1, ANY,
+     MIGD_TAKES_WHAT | MIGD_TAKES_WHO | MIGD_TAKES_WHY, migd_verb_hold},
     {"capabilities", "", "How writes of guests can be tracked here, and are", 0, 0, 0,
      migd_verb_capabilities},
     {"write-protect", "VM [MECHANISM]", "The same for one guest; --enable turns on the best", 1, 2,
@@ -81,6 +83,9 @@ static const struct {
     {MIGD_TAKES_MAX_AGE, "--max-age=TIME", "An earlier measurement this old will do (30s)"},
     {MIGD_TAKES_ENTRIES, "--entries=N", "Of each vCPU's dirty ring, 1024 to 65536"},
     {MIGD_TAKES_CHART, "--chart", "Show the picture too"},
+    {MIGD_TAKES_WHAT, "--what=WHAT", "migrate (the default), steer, or migrate:steer"},
+    {MIGD_TAKES_WHO, "--who=NAME", "Who holds it, for people to read; else COMMAND"},
+    {MIGD_TAKES_WHY, "--why=TEXT", "For what reason, for people to read"},
 };
 
 /* ---- finding ------------------------------------------------------------------------------- */

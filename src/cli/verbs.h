@@ -54,5 +54,6 @@ MigdExit migd_verb_mode(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_monitor(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_capabilities(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_write_protect(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_hold(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_metrics(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_hooks(MigdCli *cli, char **arguments, GError **error);
