@@ -13,6 +13,8 @@
 
 #include "dbus/migd-dbus-generated.h"
 
+typedef struct MigdBusDump MigdBusDump;
+
 struct MigdBus {
     GDBusConnection *connection;
     MigdManager *manager;
@@ -23,6 +25,7 @@ struct MigdBus {
     GQueue *calls; /* of GDBusMethodInvocation: not served yet */
     guint calls_source;
     GDBusObjectManagerServer *server;
+    MigdBusDump *dump;
     MigdDBusManager *root;
     GHashTable *objects; /* k: object path (the value's) -> v: BusObject */
 };
@@ -31,6 +34,10 @@ struct MigdBus {
 void migd_bus_guard(MigdBus *bus, gpointer skeleton, GType interface);
 void migd_bus_gate_open(MigdBus *bus, gboolean ask_polkit);
 void migd_bus_gate_close(MigdBus *bus);
+
+/* Puts `server` on the bus, and answers its GetManagedObjects aside from the main loop. */
+MigdBusDump *migd_bus_dump_new(GDBusObjectManagerServer *server, GDBusConnection *connection);
+void migd_bus_dump_free(MigdBusDump *dump);
 
 /* Answers `invocation` (taken), at once or later. Objects are looked up by its path now, not before
  * the gate. */

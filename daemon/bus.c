@@ -307,7 +307,7 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_pol
     bus->log_control = migd_log_control_new(connection, bus->authz, error);
     if (bus->log_control == NULL)
         return NULL;
-    g_dbus_object_manager_server_set_connection(bus->server, connection);
+    bus->dump = migd_bus_dump_new(bus->server, connection);
     migd_manager_set_listener(manager, &listener, bus);
     on_config_changed(bus);
     return g_steal_pointer(&bus);
@@ -319,7 +319,7 @@ migd_bus_free(MigdBus *bus)
     if (bus == NULL)
         return;
     g_dbus_interface_skeleton_unexport(G_DBUS_INTERFACE_SKELETON(bus->root));
-    g_dbus_object_manager_server_set_connection(bus->server, NULL);
+    migd_bus_dump_free(bus->dump);
     migd_log_control_free(bus->log_control);
     migd_bus_gate_close(bus);
     migd_counters_free(bus->counters);

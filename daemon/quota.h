@@ -14,9 +14,7 @@
 #define MIGD_LIMIT_CALLS 32             /* of a connection */
 #define MIGD_LIMIT_CALLS_USER 128       /* of all connections of a user */
 #define MIGD_LIMIT_CALLS_PRIVILEGED 512 /* of a connection of root or of the daemon's own user */
-/* GetManagedObjects, of all but the privileged together. GDBus answers it by itself and at once, so
- * an event of a hypervisor may have to wait for this many. */
-#define MIGD_LIMIT_DUMPS 4
+#define MIGD_LIMIT_DUMPS 16             /* GetManagedObjects, of all but the privileged together */
 
 /* Leases of Manager.Hold. */
 #define MIGD_LIMIT_HOLDS 16

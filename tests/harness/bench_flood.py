@@ -18,7 +18,8 @@ from .fake_qemu import FakeHost
 from .process import favour, favoured, spawn
 
 LATENCY_LIMIT_MS, MEMORY_LIMIT_MIB = 50, 64
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+# Another user's process loses its tie to our end, so it is tied anew.
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL"]
 CLIENT = r"""
 import collections, json, os, signal, sys, time
 from gi.repository import Gio, GLib
