@@ -3,6 +3,7 @@
 mmdebstrap from where this machine's apt gets its packages, kept in build-tree/, and booted by systemd-nspawn under an
 overlay that goes when it ends. The machine's own mounts, network and units are never touched."""
 
+import os
 import re
 import shutil
 import signal
@@ -104,8 +105,6 @@ class Tree:
 
     def _boot(self):
         binds = [f"--bind={self.shared}", f"--bind-ro={paths.build()}"]
-        if accelerator() == "kvm":
-            binds.append("--bind=/dev/kvm")
         with self._console.open("wb") as console:
             self._nspawn = spawn(["unshare", "--mount", "--propagation", "private", "bash", "-c", BOOT, "boot",
                                   str(base()), self._scratch, *binds], stdout=console, stderr=console)
@@ -128,6 +127,10 @@ class Tree:
 
     def _prepare(self):
         """What has to be so that QEMUs run in here, and nothing else."""
+        if accelerator() == "kvm":  # a node of its own, with the rights that Debian gives it
+            number = os.stat("/dev/kvm").st_rdev
+            self.run("mknod", "--mode=660", "/dev/kvm", "c", str(os.major(number)), str(os.minor(number)))
+            self.run("chgrp", "kvm", "/dev/kvm")
         self.a, self.b = Side(self, "a"), Side(self, "b")
         qemu_conf = QEMU_CONF.partition("migration_address")[0]  # the streams go over unix sockets
         self.write("/etc/libvirt/qemu.conf", qemu_conf)

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness import package
 from harness.case import Skip, check, run, same
 from harness.domain import Domain
+from harness.pair import accelerator
 from harness.tree import Tree
 
 PLATEAU = "ws=64 rate=90"
@@ -144,6 +145,29 @@ def the_sandbox_is_on():
     check(float(level[1]) <= 1.0, f"exposure {level[1]}")
     inside = tree.run("nsenter", f"--target={pid}", "--mount", "--", "cat", "/proc/self/mountinfo")
     check(re.search(r" / / ro[, ]", inside), "the root is not read-only")
+    same(tree.run("nsenter", f"--target={pid}", "--mount", "--", "find", "/dev", "-name", "kvm").split(),
+         ["/dev/kvm"] if accelerator() == "kvm" else [], "/dev/kvm inside")
+
+
+def it_asks_the_kvm_of_the_host():
+    """Through the sandbox; and says in plain words that it could not, where an administrator has closed that way."""
+    if accelerator() != "kvm":
+        raise Skip("/dev/kvm does not open: there is no KVM to be asked")
+
+    def host() -> dict:
+        return json.loads(tree.run("busctl", "--json=short", "get-property", "org.migrationd1", "/org/migrationd1",
+                                   "org.migrationd1.Manager", "HostWriteProtect"))["data"]
+    found = host()
+    same((found["Known"]["data"], found["Problem"]["data"]), (True, ""), "what it knows of KVM")
+    tree.write("/run/systemd/system/migrationd.service.d/test.conf", "[Service]\nBindPaths=\nDeviceAllow=\n")
+    tree.run("systemctl", "daemon-reload")
+    tree.run("systemctl", "restart", "migrationd")
+    found = host()
+    same(found["Known"]["data"], False, "what it knows of KVM without the device")
+    check(found["Problem"]["data"].startswith("/dev/kvm: "), f"problem: {found['Problem']}")
+    tree.run("rm", "-r", "/run/systemd/system/migrationd.service.d")
+    tree.run("systemctl", "daemon-reload")
+    tree.run("systemctl", "restart", "migrationd")
 
 
 def a_migration_of_virsh_is_seen_and_steered():
@@ -291,7 +315,7 @@ def main():
     with tree:
         Path(f"{tree.shared}/migrationd.deb").write_bytes(deb.read_bytes())
         tree.start_second_libvirtd()
-        run(installing_starts_nothing, one_command_starts_it, the_sandbox_is_on,
+        run(installing_starts_nothing, one_command_starts_it, the_sandbox_is_on, it_asks_the_kvm_of_the_host,
             a_migration_of_virsh_is_seen_and_steered, the_journal_tells_the_story, a_killed_daemon_takes_it_up_again,
             reload_and_wrong_configurations, the_watchdog_bites, others_may_look_and_no_more,
             a_rule_grants_what_it_says, an_upgrade_does_not_disturb_a_migration,
