@@ -266,6 +266,7 @@ rule_network_dip(const MigdView *view, MigdDecision *decision)
 {
     if (decision->verdict != MIGD_VERDICT_NETWORK_BOUND)
         return FALSE;
+    decision->bandwidth_bps = migd_from_double(view->track->link.window_bps); /* of the moment */
     return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_NETWORK_DIP);
 }
 

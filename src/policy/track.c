@@ -139,6 +139,13 @@ point_of(const MigdPass *pass)
     };
 }
 
+/* The first pass under another throttle tells how the guest responds, not how unsteady it is. */
+static gboolean
+is_other_level(const MigdPoint *a, const MigdPoint *b)
+{
+    return fabs(a->throttle - b->throttle) >= 0.05;
+}
+
 static void
 refit(MigdTrack *track)
 {
@@ -153,7 +160,7 @@ refit(MigdTrack *track)
             points[n++] = point_of(&track->passes[i]);
     for (guint i = n; i > 0; i--, weight *= FADE)
         points[i - 1].weight = weight;
-    if (n > 0 && track->model.n > 0)
+    if (n > 0 && track->model.n > 0 && !(n >= 2 && is_other_level(&points[n - 1], &points[n - 2])))
         track->misses[track->n_misses++ % MIGD_MISSES] =
             migd_model_miss(&track->model, &points[n - 1]);
 
