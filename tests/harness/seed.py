@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths, seed_modules
+from . import paths, seed_daemon, seed_migration, seed_modules, seed_qemu
 from .lab import Lab, fit, rows_of, table
 
+PARTS = ("correctness", "figures", "refusals", "migrations")
 MODE = "write-protect-all"
 OTHERS = ("legacy", "manual-protect", "manual-protect+initially-set")
 PARAMETERS = "/sys/module/kvm/parameters"
@@ -169,13 +170,14 @@ def figures(modules: Path, options: argparse.Namespace, say: Callable[[str], Non
 
 def main(arguments: list[str]):
     parser = argparse.ArgumentParser(prog="scripts/lab seed", description=__doc__)
-    parser.add_argument("--only", default="correctness,figures", help="parts, of these: %(default)s")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, of these: %(default)s")
     parser.add_argument("--sizes", default="64,128,256,512,1024", help="MiB, of the figures (%(default)s)")
     parser.add_argument("--backings", default="4k,2m", help="of the figures (%(default)s)")
     parser.add_argument("--cycles", type=int, default=1, help="whose medians are the figures (%(default)s)")
     parser.add_argument("--rounds", type=int, default=30, help="of correctness (%(default)s)")
     parser.add_argument("--churn", type=int, default=12, help="passes of the guest while all changes (%(default)s)")
     parser.add_argument("--timeout", type=float, default=7200, help="s, of one boot (%(default)s)")
+    parser.add_argument("--migrations", type=int, default=3, help="of each kind, whose medians are shown (%(default)s)")
     parser.add_argument("--json", type=Path, help="keep the rows of the figures in this file")
     options = parser.parse_args(arguments)
     parts = set(options.only.split(","))
@@ -186,6 +188,7 @@ def main(arguments: list[str]):
 
     problems = []
     modules = seed_modules.build(say)
+    qemu = seed_qemu.build(say) if parts & {"refusals", "migrations"} else None
     if "correctness" in parts:
         problems += correctness(modules, options.rounds, options.churn, say)
         problems += loss_is_found(modules, say)
@@ -193,6 +196,10 @@ def main(arguments: list[str]):
         rows = figures(modules, options, say)
         if options.json:
             options.json.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if "refusals" in parts:
+        problems += seed_daemon.refusals(qemu, say)
+    if "migrations" in parts:
+        problems += seed_migration.measured(modules, qemu, options.migrations, options.timeout, say)
     say(f"\n{seed_modules.version()} with {len(seed_modules.patches())} patches, {time.monotonic() - begin:.0f} s")
     if problems:
         sys.exit("\n".join(problems))
