@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The verb metrics. The text is OpenMetrics and at the same time what the textfile collector of
- * Prometheus' node exporter reads: no time stamps, and no types that only one of them knows.
+ * The verb metrics. The text is OpenMetrics, or, in a file, what the textfile collector of
+ * Prometheus' node exporter reads. They differ in one thing only: no time stamps, and no types that
+ * only one of them knows.
  */
 #include "cli/metrics.h"
 #include "cli/verbs.h"
@@ -21,7 +22,7 @@ number(guint64 value, Unit unit)
 
     if (unit == PLAIN)
         return g_strdup_printf("%" G_GUINT64_FORMAT, value);
-    return g_strdup(g_ascii_formatd(text, sizeof text, "%.9g", (double)value / divisors[unit]));
+    return g_strdup(g_ascii_formatd(text, sizeof text, "%.15g", (double)value / divisors[unit]));
 }
 
 static void
@@ -225,10 +226,13 @@ append_counter(GString *out, guint family, const char *suffix, GVariant *labels,
 }
 
 static void
-append_counters(GString *out, GVariant *counters)
+append_counters(GString *out, MigdMetricsForm form, GVariant *counters)
 {
     for (guint f = 0; f < G_N_ELEMENTS(families); f++) {
-        begin(out, families[f].family, families[f].type, families[f].unit, families[f].help);
+        gboolean total = form == MIGD_METRICS_FILE && families[f].scale == PLAIN;
+        g_autofree char *family = g_strconcat(families[f].family, total ? "_total" : "", NULL);
+
+        begin(out, family, families[f].type, families[f].unit, families[f].help);
         for (gsize i = 0; i < g_variant_n_children(counters); i++) {
             g_autoptr(GVariant) labels = NULL;
             const char *name;
@@ -245,7 +249,8 @@ append_counters(GString *out, GVariant *counters)
 }
 
 char *
-migd_metrics_text(GVariant *domains, GVariant *migrations, GVariant *counters, const char *version)
+migd_metrics_text(MigdMetricsForm form, GVariant *domains, GVariant *migrations, GVariant *counters,
+                  const char *version)
 {
     GString *out = g_string_new(NULL);
 
@@ -257,7 +262,7 @@ migd_metrics_text(GVariant *domains, GVariant *migrations, GVariant *counters, c
     append_active(out, migrations);
     for (guint i = 0; i < G_N_ELEMENTS(migration_gauges); i++)
         append_gauge(out, &migration_gauges[i], migrations, /* of_migrations= */ TRUE);
-    append_counters(out, counters);
+    append_counters(out, form, counters);
     g_string_append(out, "# EOF\n");
     return g_string_free(out, FALSE);
 }
@@ -278,7 +283,8 @@ migd_verb_metrics(MigdCli *cli, char **arguments, GError **error)
         return MIGD_EXIT_FAILED;
     g_autoptr(GVariant) counters = g_variant_get_child_value(reply, 0);
     g_autofree char *text =
-        migd_metrics_text(domains, migrations, counters, g_variant_get_string(version, NULL));
+        migd_metrics_text(arguments[0] != NULL ? MIGD_METRICS_FILE : MIGD_METRICS_OPEN, domains,
+                          migrations, counters, g_variant_get_string(version, NULL));
     if (arguments[0] == NULL) {
         migd_cli_print(text);
         return MIGD_EXIT_DONE;

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the daemon knows as OpenMetrics text.
+ * What the daemon knows as text for Prometheus.
  */
 #pragma once
 
 #include <glib.h>
 
+typedef enum {
+    MIGD_METRICS_OPEN, /* OpenMetrics: a counter is described without the "_total" of its samples */
+    MIGD_METRICS_FILE, /* what textfile collectors read: described by the name of its samples */
+} MigdMetricsForm;
+
 /* `domains`, `migrations`: as ListDomains and ListMigrations answer; `counters`: as GetCounters
  * does. Series of migrations that have ended are not in it. Caller frees. */
-char *
-migd_metrics_text(GVariant *domains, GVariant *migrations, GVariant *counters, const char *version);
+char *migd_metrics_text(MigdMetricsForm form, GVariant *domains, GVariant *migrations,
+                        GVariant *counters, const char *version);

@@ -3,11 +3,13 @@
 
 import os
 import stat
+from pathlib import Path
 
 from fake import EASY, ENDLESS, Fake
 from prometheus_client import parser as prometheus
 from prometheus_client.openmetrics import parser as openmetrics
 
+from harness import promtool
 from harness.case import check, run, same
 
 
@@ -69,6 +71,19 @@ def the_older_format_is_fine_with_it():
         check("migrationd_domain_info" in kinds and "migrationd_migration_duration_seconds" in kinds, f"{kinds}")
 
 
+def promtool_is_content_with_the_file():
+    """With every series there can be: a migration under way, decisions, and one that has ended."""
+    with Fake(easy=EASY, endless=ENDLESS) as bus:
+        bus.wait_end(bus.migrate("easy"))
+        bus.wait_signal("PassCompleted", bus.migrate("endless", Deadline="none", Allow="none"))
+        path = f"{bus.directory}/migrationd.prom"
+        bus.text("metrics", path)
+        text = Path(path).read_text(encoding="utf-8")
+        check("migrationd_migration_iteration{" in text and "migrationd_decisions_total{" in text, "series are missing")
+        same(promtool.complaints(text), "", "promtool check metrics")
+        check("no help text" in promtool.complaints("a_total 1\n"), "promtool finds no fault")
+
+
 def a_file_is_replaced_as_a_whole():
     with Fake(easy=EASY) as bus:
         path = f"{bus.directory}/migrationd.prom"
@@ -85,4 +100,4 @@ def a_file_is_replaced_as_a_whole():
 
 
 run(a_running_migration_and_its_end, names_are_escaped, the_older_format_is_fine_with_it,
-    a_file_is_replaced_as_a_whole)
+    promtool_is_content_with_the_file, a_file_is_replaced_as_a_whole)
