@@ -21,6 +21,7 @@ from .process import favour, spawn
 
 CPU = "EPYC,+svm,+npt"
 MODULES = ("kvm", "kvm-amd")
+PATIENCE = 6 * 3600  # s, for a machine that sleeps for good
 BEGIN, END = "== lab begins", "== lab ends"
 INIT = """#!/bin/sh
 /bin/busybox mkdir -p /proc /sys /dev
@@ -189,6 +190,12 @@ def build_initramfs(tree: Path, job: str, modules: Path | None, programs: dict[s
 # ---- a run -------------------------------------------------------------------------------------
 
 
+def processor_time(pid: int) -> float:
+    """In s, of all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Unfinished(RuntimeError):
     """The job did not get to its end; `lines` is what the console said until then."""
 
@@ -203,7 +210,7 @@ class Lab:
     memory_mib: int = 1024
     cpus: int = 2
     modules: Path | None = None
-    timeout: float = 300
+    timeout: float = 1200  # s of processor time: how long that takes is the business of whatever else runs here
     log: str = ""  # what its console said
 
     def run(self, job: str, programs: dict[str, Path], files: dict[str, Path] | None = None) -> list[str]:
@@ -221,16 +228,24 @@ class Lab:
         process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         favour(process)
         try:
-            _, errors = process.communicate(timeout=self.timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            errors = f"not done in {self.timeout:.0f} s".encode()
+            errors = self._wait(process)
         finally:
             self.log = console.read_text(errors="replace") if console.exists() else ""
             for path in (initramfs, console):
                 path.unlink(missing_ok=True)
         return self._lines(errors.decode(errors="replace").strip())
+
+    def _wait(self, process: subprocess.Popen) -> bytes:
+        """What it said on stderr, or why it was ended."""
+        begin, used = time.monotonic(), 0.0
+        while used < self.timeout and time.monotonic() - begin < PATIENCE:
+            try:
+                return process.communicate(timeout=2)[1]
+            except subprocess.TimeoutExpired:
+                used = processor_time(process.pid)
+        process.kill()
+        process.communicate()
+        return f"not done in {used:.0f} s of processor time, {time.monotonic() - begin:.0f} s".encode()
 
     def _lines(self, errors: str) -> list[str]:
         lines = [line.rstrip("\r") for line in self.log.splitlines()]
@@ -313,7 +328,7 @@ def main(arguments: list[str]):
     parser.add_argument("--cycles", type=int, default=3, help="whose medians are shown (%(default)s)")
     parser.add_argument("--rounds", type=int, default=4, help="of correctness (%(default)s)")
     parser.add_argument("--modules", type=Path, help="a folder whose kernel modules replace those of Debian's kernel")
-    parser.add_argument("--timeout", type=float, default=1200, help="s (%(default)s)")
+    parser.add_argument("--timeout", type=float, default=7200, help="s of processor time (%(default)s)")
     parser.add_argument("--json", type=Path, help="keep the rows in this file")
     options = parser.parse_args(arguments)
     flags = [f"--{name}={getattr(options, name)}" for name in ("sizes", "backings", "vcpus", "cycles", "rounds")]

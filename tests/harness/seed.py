@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""scripts/lab seed: write-protect-all of patches/linux and patches/qemu in the laboratory. Builds both, shows that no page
-is lost and that losing one would be found, and measures beside it what Debian's kernel does."""
+"""scripts/lab seed: write-protect-all of patches/linux and patches/qemu in the laboratory. Builds both, shows that no
+page is lost and that losing one would be found, and measures beside it what Debian's kernel does."""
 
 import argparse
 import json
@@ -74,7 +74,8 @@ def number(lines: list[str], name: str) -> int:
 def watched(modules: Path, arguments: list[str], debug: int = 0, memory_mib: int = 768, timeout: float = 3600,
             shadow: bool = False) -> Watched:
     """dirtylog-bench with modules of the series; `debug` is kvm.wp_all_debug."""
-    job = JOB.format(prepare=SHADOW if shadow else "", parameters=PARAMETERS, debug=debug, arguments=" ".join(arguments))
+    job = JOB.format(prepare=SHADOW if shadow else "", parameters=PARAMETERS, debug=debug,
+                     arguments=" ".join(arguments))
     program = Path(paths.program("tests/lab/dirtylog-bench"))
     lines = Lab(memory_mib=memory_mib, modules=modules, timeout=timeout).run(job, {"dirtylog-bench": program})
     return Watched(rows_of(lines), number(lines, "checked"), number(lines, "wrong"), complaints(lines))
@@ -110,9 +111,9 @@ def correctness(modules: Path, rounds: int, churn: int, say: Callable[[str], Non
     problems = []
     for trial in trials(rounds, churn):
         seen = watched(modules, list(trial.arguments), VERIFY, shadow=trial.shadow)
-        say(f"{trial.what}: {total(seen.rows, 'written')} pages written and counted, {total(seen.rows, 'copied')} copied "
-            f"in {total(seen.rows, 'reads')} reads while the guest ran; missing {total(seen.rows, 'missing')}, extra "
-            f"{total(seen.rows, 'extra')}, stale {total(seen.rows, 'stale')}; {seen.checked} entries checked, "
+        say(f"{trial.what}: {total(seen.rows, 'written')} pages written and counted, {total(seen.rows, 'copied')} "
+            f"copied in {total(seen.rows, 'reads')} reads while the guest ran; missing {total(seen.rows, 'missing')}, "
+            f"extra {total(seen.rows, 'extra')}, stale {total(seen.rows, 'stale')}; {seen.checked} entries checked, "
             f"{seen.wrong} wrong; {len(seen.complaints)} complaints of the kernel")
         problems += [f"{trial.what}: {problem}" for problem in seen.problems()]
         if seen.checked < 1000 or total(seen.rows, "copied") < 100:
@@ -176,7 +177,7 @@ def main(arguments: list[str]):
     parser.add_argument("--cycles", type=int, default=1, help="whose medians are the figures (%(default)s)")
     parser.add_argument("--rounds", type=int, default=30, help="of correctness (%(default)s)")
     parser.add_argument("--churn", type=int, default=12, help="passes of the guest while all changes (%(default)s)")
-    parser.add_argument("--timeout", type=float, default=7200, help="s, of one boot (%(default)s)")
+    parser.add_argument("--timeout", type=float, default=7200, help="s of processor time of one boot (%(default)s)")
     parser.add_argument("--migrations", type=int, default=3, help="of each kind, whose medians are shown (%(default)s)")
     parser.add_argument("--json", type=Path, help="keep the rows of the figures in this file")
     options = parser.parse_args(arguments)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Debian's KVM modules with the patches of patches/linux: source and headers fetched, patched, built for the kernel that
-the laboratory boots, and kept by what went into them. Nothing is installed."""
+"""Debian's KVM modules with the patches of patches/linux: source and headers fetched, patched, built for the kernel
+that the laboratory boots, and kept by what went into them. Nothing is installed."""
 
 import hashlib
 import os

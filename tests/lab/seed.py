@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The patches of patches/ still fit Debian's sources, and say the same as the header that the project uses. They are not
-built here: scripts/lab seed does that, and runs them."""
+"""The patches of patches/ still fit Debian's sources, and say the same as the header that the project uses. They are
+not built here: scripts/lab seed does that, and runs them."""
 
 import re
 
