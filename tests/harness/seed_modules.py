@@ -2,6 +2,7 @@
 """Debian's KVM modules with the patches of patches/linux: source and headers fetched, patched, built for the kernel
 that the laboratory boots, and kept by what went into them. Nothing is installed."""
 
+import functools
 import hashlib
 import os
 import re
@@ -41,11 +42,13 @@ def patches() -> list[Path]:
     return sorted(PATCHES.glob("*.patch"))
 
 
+@functools.cache
 def release() -> str:
     """As uname calls the kernel that the laboratory boots."""
     return lab.kernel_package().removeprefix("linux-image-")
 
 
+@functools.cache
 def version() -> str:
     """Of the package; its source has the same."""
     shown = lab.run("apt-cache", "show", "--no-all-versions", lab.kernel_package())
