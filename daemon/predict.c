@@ -22,6 +22,9 @@
 
 #define MAX_JOBS 32
 #define NICE 19 /* of playing */
+/* After a prediction for a report, which nobody waits for, as many times as long there is none: the
+ * kernel may share processors out to services, and then the migrations are in the same share. */
+#define REST 4
 
 typedef struct {
     MigdRange total_us, pause_us, bytes;
@@ -43,6 +46,8 @@ struct MigdPredictor {
     GList *jobs;        /* of Job */
     GQueue *ready;      /* of Job: to be played, oldest first */
     gboolean playing;
+    gint64 rest_until_us; /* monotonic: for reports */
+    guint rest_source;
     guint last_id;
     guint refs; /* by what is under way, beside the owner's */
     gboolean freed;
@@ -54,7 +59,8 @@ typedef struct {
     char *uuid;
     char *mode;
     guint32 seconds, max_age_s;
-    gboolean waits; /* for the measurement */
+    gboolean waits;   /* for the measurement */
+    gint64 played_us; /* monotonic, when it began */
     MigdFacts facts;
     MigdPredictFunc callback; /* NULL: cancelled, or for a report */
     gpointer user_data;
@@ -88,6 +94,8 @@ migd_predictor_new(const char *state_directory, MigdPredictDomainFunc find, gpoi
     predictor->refs = 1;
     return predictor;
 }
+
+static void play_next(MigdPredictor *predictor);
 
 static void
 predictor_unref(MigdPredictor *predictor)
@@ -132,6 +140,8 @@ migd_predictor_free(MigdPredictor *predictor)
     for (GList *l = predictor->jobs; l != NULL; l = l->next)
         ((Job *)l->data)->callback = NULL;
     g_clear_pointer(&predictor->history, migd_history_free);
+    g_clear_handle_id(&predictor->rest_source, g_source_remove);
+    play_next(predictor); /* nothing is wanted any more */
     predictor_unref(predictor);
 }
 
@@ -186,7 +196,14 @@ keep_last(Job *job, const MigdForetold *foretold)
                    .profile = g_strdup(job->facts.profile.name)};
 }
 
-static void play_next(MigdPredictor *predictor);
+static void
+rest(Job *job)
+{
+    gint64 now_us = g_get_monotonic_time();
+
+    if (job->watch != NULL)
+        job->predictor->rest_until_us = now_us + REST * (now_us - job->played_us);
+}
 
 static void
 played(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -196,6 +213,7 @@ played(GObject *source, GAsyncResult *result, gpointer user_data)
     MigdForetold *foretold = g_task_get_task_data(G_TASK(result));
 
     predictor->refs++; /* the job's may be the last */
+    rest(job);
     foretold->peer = job->facts.peer;
     if (foretold->prediction.known && job->watch != NULL)
         migd_watch_set_prediction(job->watch, &foretold->prediction.total_us,
@@ -227,22 +245,56 @@ play(Job *job)
                migd_mechanism_to_string(job->facts.write_protect.active), &job->facts.lessons);
     migd_facts_gather(&job->facts, foretold);
     g_task_set_task_data(task, foretold, g_free);
+    job->played_us = g_get_monotonic_time();
     job->predictor->playing = TRUE;
     g_thread_unref(g_thread_new("predict", play_in_thread, task)); /* takes it */
+}
+
+/* The oldest whose turn it is; NULL = none. What is not wanted is dropped. */
+static Job *
+take_next(MigdPredictor *predictor)
+{
+    gboolean rests = g_get_monotonic_time() < predictor->rest_until_us;
+
+    for (GList *l = predictor->ready->head, *next; l != NULL; l = next) {
+        Job *job = l->data;
+        gboolean wanted = is_wanted(job);
+
+        next = l->next;
+        if (wanted && rests && job->watch != NULL)
+            continue;
+        g_queue_delete_link(predictor->ready, l);
+        if (wanted)
+            return job;
+        job_free(job);
+    }
+    return NULL;
+}
+
+static gboolean
+rested(gpointer user_data)
+{
+    MigdPredictor *predictor = user_data;
+
+    predictor->rest_source = 0;
+    play_next(predictor);
+    return G_SOURCE_REMOVE;
 }
 
 static void
 play_next(MigdPredictor *predictor)
 {
-    Job *job;
+    gint64 left_us = predictor->rest_until_us - g_get_monotonic_time();
+    Job *job = NULL;
 
     predictor->refs++; /* a job's may be the last */
-    while (!predictor->playing && (job = g_queue_pop_head(predictor->ready)) != NULL) {
-        if (is_wanted(job))
-            play(job);
-        else
-            job_free(job);
-    }
+    if (!predictor->playing)
+        job = take_next(predictor);
+    if (job != NULL)
+        play(job);
+    else if (predictor->ready->length > 0 && !predictor->playing && predictor->rest_source == 0)
+        predictor->rest_source =
+            g_timeout_add((guint)CLAMP(left_us / 1000 + 1, 1, G_MAXINT), rested, predictor);
     predictor_unref(predictor);
 }
 
@@ -463,7 +515,10 @@ migd_predictor_expect(MigdPredictor *predictor, MigdWatch *watch, gboolean postc
     }
     Job *job = job_new(predictor, info->domain_uuid, &request);
     job->watch = migd_watch_ref(watch);
-    read_knobs(job);
+    if (job->problem != NULL)
+        job_free(job);
+    else
+        read_knobs(job);
 }
 
 static guint64
