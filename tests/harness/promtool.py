@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Prometheus' own checker of metrics: the installed one, else the one of Debian's package, which is fetched, unpacked in
-build-promtool/ and not installed, since the package would start a server."""
+"""Prometheus' own checker of metrics: the installed one, else the one of Debian's package, which is fetched, unpacked
+in build-promtool/ and not installed, since the package would start a server."""
 
 import shutil
 import subprocess
