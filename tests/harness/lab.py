@@ -7,9 +7,12 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -196,6 +199,23 @@ def processor_time(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def processors(monitor: Path) -> str:
+    """What the emulated processors are doing, from QEMU's monitor: to tell one that is slow from one that is stuck."""
+    try:
+        with socket.socket(socket.AF_UNIX) as channel:
+            channel.settimeout(5)
+            channel.connect(str(monitor))
+            channel.sendall(b"info registers -a\ncpu 0\ninfo lapic\ncpu 1\ninfo lapic\ninfo irq\nend\n")
+            said = b""
+            while b"unknown command: 'end'" not in said and (more := channel.recv(65536)):
+                said += more
+    except OSError as e:
+        return f"its monitor says nothing: {e}"
+    lines = [line for line in said.decode(errors="replace").splitlines()
+             if re.match(r"CPU#|[ER]IP=|RSP|LVTT|Timer|ISR|IRR|\s*\d+:", line.strip())]
+    return "\n".join(lines)
+
+
 class Unfinished(RuntimeError):
     """The job did not get to its end; `lines` is what the console said until then."""
 
@@ -223,8 +243,8 @@ class Lab:
         command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel",
                    "tcg,thread=multi", "-cpu", CPU, "-smp", str(self.cpus), "-m", str(self.memory_mib),
                    "-kernel", str(image), "-initrd", str(initramfs), "-no-reboot",
-                   "-append", "console=ttyS0 quiet panic=-1 transparent_hugepage=madvise mitigations=off",
-                   "-serial", f"file:{console}"]
+                   "-append", "console=ttyS0 quiet panic=-1 nokaslr transparent_hugepage=madvise mitigations=off",
+                   "-serial", f"file:{console}", "-monitor", f"unix:{self._monitor()},server=on,wait=off"]
         process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         favour(process)
         try:
@@ -243,9 +263,15 @@ class Lab:
                 return process.communicate(timeout=2)[1]
             except subprocess.TimeoutExpired:
                 used = processor_time(process.pid)
+        state = processors(self._monitor())
         process.kill()
         process.communicate()
-        return f"not done in {used:.0f} s of processor time, {time.monotonic() - begin:.0f} s".encode()
+        self._monitor().unlink(missing_ok=True)
+        return f"not done in {used:.0f} s of processor time, {time.monotonic() - begin:.0f} s\n{state}".encode()
+
+    @staticmethod
+    def _monitor() -> Path:
+        return Path(tempfile.gettempdir()) / f"migd-lab-{os.getpid()}.sock"  # in a short path, as sockets need it
 
     def _lines(self, errors: str) -> list[str]:
         lines = [line.rstrip("\r") for line in self.log.splitlines()]
