@@ -4,14 +4,11 @@
  * the call whose number (from 1) MIGD_FAIL_AT is, and ever after. For a QEMU that this is preloaded
  * into; all else is passed on. Not for migrations that succeed: nothing is ever protected.
  */
-#include "writeprotect/kvm-write-protect-all.h"
+#include "ioctl.h"
 
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
-int ioctl(int fd, unsigned long request, ...);
+#include "writeprotect/kvm-write-protect-all.h"
 
 static int
 pretend(const struct kvm_write_protect_all *request)
@@ -26,22 +23,15 @@ pretend(const struct kvm_write_protect_all *request)
     return -1;
 }
 
-int
-ioctl(int fd, unsigned long request, ...)
+static bool
+answer(unsigned long request, unsigned long argument, int *ret)
 {
-    static int (*next)(int, unsigned long, unsigned long);
-    unsigned long argument;
-    va_list arguments;
-
-    va_start(arguments, request);
-    argument = va_arg(arguments, unsigned long);
-    va_end(arguments);
-    if (next == 0)
-        next = (int (*)(int, unsigned long, unsigned long))dlsym(RTLD_NEXT, "ioctl");
-    if (request == KVM_CHECK_EXTENSION && (argument == KVM_CAP_X86_WRITE_PROTECT_ALL_MEM ||
-                                           argument == KVM_CAP_X86_DIRTY_LOG_WITHOUT_WRITE_PROTECT))
-        return 1;
-    if ((unsigned)request == KVM_WRITE_PROTECT_ALL) /* QEMU keeps such numbers in an int */
-        return pretend((const struct kvm_write_protect_all *)argument);
-    return next(fd, request, argument);
+    *ret = 1;
+    if (request == KVM_CHECK_EXTENSION)
+        return argument == KVM_CAP_X86_WRITE_PROTECT_ALL_MEM ||
+               argument == KVM_CAP_X86_DIRTY_LOG_WITHOUT_WRITE_PROTECT;
+    if ((unsigned)request != KVM_WRITE_PROTECT_ALL) /* QEMU keeps such numbers in an int */
+        return false;
+    *ret = pretend((const struct kvm_write_protect_all *)argument);
+    return true;
 }
