@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Fast write protect at run time: a QEMU that shows the capability x-write-protect-all, and what comes of asking for it.
-The peers are made up; that a real one refuses where its kernel cannot is in tests/live and in scripts/lab seed."""
+"""Fast write protect at run time: a QEMU that shows the capability x-write-protect-all, and what comes of asking for
+it. The peers are made up; that a real one refuses where its kernel cannot is in scripts/lab seed."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ MECHANISM = "write-protect-all"
 CAPABILITY = "x-write-protect-all"
 REFUSAL = "x-write-protect-all is not available: this host's KVM cannot write-protect all memory at once"
 # /dev/kvm is somebody else for migrationd: what this host's KVM has is not known, and QEMU's word counts.
-HIDE = ("unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind /dev/null /dev/kvm; exec "$@"', "sh")
+HIDE = ("unshare", "--mount", "--propagation", "private", "sh", "-c",
+        'mount --bind /dev/null /dev/kvm; exec "$@"', "sh")
 
 
 class Peer:
