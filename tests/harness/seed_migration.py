@@ -96,7 +96,11 @@ def migrate(mode: str, scene: str, append: str, memory_mib: int, bandwidth_mib: 
             return {"status": info.get("status"), "error": info.get("error-desc"), "wrong": None,
                     "stderr": pair.source.stderr()[-500:]}
         last = pair.source.console.last
-        verdict = verify_arrival(last, pair.destination.console, "", 240)
+        try:
+            verdict = verify_arrival(last, pair.destination.console, "", 240)
+        except (RuntimeError, TimeoutError) as e:
+            return {"status": "gone where it arrived", "error": str(e), "wrong": None,
+                    "stderr": pair.destination.stderr()[-500:]}
         written, seconds = last.done - first.done, (last.up - first.up) / 1000
         return {"status": "completed", "total_ms": info["total-time"], "setup_ms": info["setup-time"],
                 "downtime_ms": info["downtime"], "syncs": info["ram"]["dirty-sync-count"],
