@@ -17,6 +17,8 @@ from harness.pair import accelerator
 from harness.tree import Tree
 
 PLATEAU = "ws=64 rate=90"
+# Writes as fast as it can: with next to no processor time it still writes more than is sent.
+BUSY = "ws=64 rate=4000"
 CONVERGING = "ws=64 rate=15 touch=32"
 CONF = "/etc/migrationd/migrationd.conf.d/50-test.conf"
 MONITOR_CONF = "/etc/migrationd/migrationd.conf.d/10-monitor.conf"
@@ -94,10 +96,10 @@ def under_way(domain: Domain) -> tuple[subprocess.Popen, str]:
     tree.write(CONF, "[Daemon]\nMode=observe\n")
     tree.run("systemctl", "reload", "migrationd")
     tree.wait(lambda: tree.run("migrationctl", "mode") == "observe\n", "the new mode")
-    # A guest that gets no processor time on a busy machine writes little: even that must not fit into the pause.
     tree.a.virsh("migrate-setmaxdowntime", domain.name, "1")
     process = migrate(domain)
     found = tree.wait(lambda: (m := migration_of(domain.name))["Pass"] >= 2 and m, "the second pass")
+    tree.a.virsh("migrate-setspeed", domain.name, "1")  # MiB/s: now it takes longer than anything here
     return process, found["Id"]
 
 
@@ -107,6 +109,7 @@ def taken_up(before: int, domain: Domain, process: subprocess.Popen, migration: 
     tree.wait(lambda: "921e6a3bbcdb4b40a808f0c5a4ffadd8" in tree.run(
         "journalctl", "--output=json", f"MIGRATION_ID={migration}"), "its taking up")
     same(migration_of(domain.name)["Id"], migration, "the migration after the restart")
+    tree.a.virsh("migrate-setspeed", domain.name, "1000")
     tree.a.virsh("migrate-setmaxdowntime", domain.name, "10000")
     arrived(domain, process)
     tree.run("rm", CONF)
@@ -207,7 +210,7 @@ def the_journal_tells_the_story():
 
 
 def a_killed_daemon_takes_it_up_again():
-    domain = guest("killed", PLATEAU)
+    domain = guest("killed", BUSY)
     process, migration = under_way(domain)
     before = main_pid()
     tree.run("systemctl", "kill", "--signal=SIGKILL", "migrationd")
@@ -285,7 +288,7 @@ def a_rule_grants_what_it_says():
 
 def an_upgrade_does_not_disturb_a_migration():
     newer = package.newer(Path(tree.shared) / "migrationd.deb", Path(tree.shared))
-    domain = guest("upgraded", PLATEAU)
+    domain = guest("upgraded", BUSY)
     process, migration = under_way(domain)
     before = main_pid()
     tree.run("dpkg", "--install", str(newer))
