@@ -201,6 +201,8 @@ class Tree:
             try:
                 self._nspawn.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
+                if self.pid:  # with the first process all of them end; they would outlive systemd-nspawn
+                    os.kill(self.pid, signal.SIGKILL)
                 self._nspawn.kill()
         if self._nspawn:
             self._nspawn.wait()
