@@ -2,6 +2,7 @@
 """What one client may take of the daemon: calls, leases; and the log level that can be set while it runs."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -12,7 +13,8 @@ from gi.repository import Gio, GLib
 from harness.case import Skip, check, run, same
 
 LIMITS = "org.freedesktop.DBus.Error.LimitsExceeded"
-# A client that sends N calls and reads the answers only then. Prints how many were refused, and one refusal.
+# A client that sends N calls when it is told to, and reads the answers only then. Prints how many were refused, and
+# one refusal.
 BURST = """
 import sys
 from gi.repository import Gio, GLib
@@ -33,9 +35,13 @@ def answered(connection, result):
 
 if sys.argv[3] == "known":
     bus.call_sync(*NAME, "org.migrationd1.Manager", "ListDomains", GLib.Variant("(a{sv})", ({},)), None, 0, 5000, None)
+print("ready", flush=True)
+sys.stdin.readline()
 for _ in range(left):
     bus.call(*NAME, sys.argv[4], sys.argv[5], GLib.Variant.parse(None, sys.argv[6], None, None), None, 0, 20000, None,
              answered)
+bus.flush_sync(None)
+print("sent", flush=True)
 loop.run()
 names = {name for name, _ in errors}
 print(len(errors), *names)
@@ -57,13 +63,23 @@ time.sleep(1000)
 
 
 def burst(bus: Fake, number: int, known: bool, interface: str, method: str, arguments: str, uid: int = 65534):
-    """(refused, names of the errors, text of the first)."""
+    """(refused, names of the errors, text of the first). The daemon sleeps until all are sent."""
     os.chmod(bus.directory, 0o711)
-    done = subprocess.run(["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", sys.executable, "-c", BURST,
-                           bus.address, str(number), "known" if known else "new", interface, method, arguments],
-                          text=True, capture_output=True, timeout=60, cwd="/", check=False)
-    check(done.returncode == 0, f"client: {done.stderr}")
-    first, text = done.stdout.splitlines()
+    command = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", sys.executable, "-c", BURST,
+               bus.address, str(number), "known" if known else "new", interface, method, arguments]
+    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          cwd="/") as client:
+        same(client.stdout.readline(), "ready\n", "client")
+        bus.daemon.send_signal(signal.SIGSTOP)
+        try:
+            client.stdin.write("\n")
+            client.stdin.flush()
+            same(client.stdout.readline(), "sent\n", "client")
+        finally:
+            bus.daemon.send_signal(signal.SIGCONT)
+        output, errors = client.communicate(timeout=60)
+    check(client.returncode == 0, f"client: {errors}")
+    first, text = output.splitlines()
     count, *names = first.split()
     return int(count), names, text
 
