@@ -245,8 +245,8 @@ on_finished(MigdWatch *watch, gpointer user_data)
     const MigdWatchInfo *info = migd_watch_info(watch);
 
     migd_counters_finished(bus->counters, info->incoming ? "incoming" : "outgoing",
-                           migd_result_to_string(info->result), info->report.total_us,
-                           info->report.downtime_us);
+                           migd_result_to_string(info->result), info->write_protect,
+                           info->report.total_us, info->report.downtime_us);
     if (object == NULL)
         return;
     g_clear_pointer(&object->values, g_variant_unref);

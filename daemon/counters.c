@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A table of counts by two labels, and two histograms. Knows nothing of where the numbers go.
+ * A table of counts by labels, and two histograms. Knows nothing of where the numbers go.
  */
 #include "daemon/counters.h"
 
@@ -82,9 +82,10 @@ migd_counters_decision(MigdCounters *counters, const char *action, const char *r
 
 void
 migd_counters_finished(MigdCounters *counters, const char *direction, const char *result,
-                       guint64 total_us, guint64 downtime_us)
+                       const char *mechanism, guint64 total_us, guint64 downtime_us)
 {
-    count(counters, g_strdup_printf("migrations\ndirection\n%s\nresult\n%s", direction, result));
+    count(counters, g_strdup_printf("migrations\ndirection\n%s\nresult\n%s\nmechanism\n%s",
+                                    direction, result, mechanism));
     if (strcmp(result, "succeeded") != 0)
         return;
     observe(&counters->histograms[DURATION], total_us);
@@ -130,12 +131,12 @@ migd_counters_value(const MigdCounters *counters)
     g_variant_builder_init(&list, G_VARIANT_TYPE("a(sa{ss}t)"));
     keys = g_list_sort(keys, (GCompareFunc)(void (*)(void))strcmp);
     for (GList *l = keys; l != NULL; l = l->next) {
-        g_auto(GStrv) words = g_strsplit(l->data, "\n", 5);
+        g_auto(GStrv) words = g_strsplit(l->data, "\n", -1);
         GVariantBuilder labels;
 
         g_variant_builder_init(&labels, G_VARIANT_TYPE("a{ss}"));
-        g_variant_builder_add(&labels, "{ss}", words[1], words[2]);
-        g_variant_builder_add(&labels, "{ss}", words[3], words[4]);
+        for (guint i = 1; words[i] != NULL; i += 2)
+            g_variant_builder_add(&labels, "{ss}", words[i], words[i + 1]);
         g_variant_builder_add(&list, "(sa{ss}t)", words[0], &labels,
                               *(guint64 *)g_hash_table_lookup(counters->counts, l->data));
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What has happened since the daemon started, as numbers that only grow: for programs that draw
- * curves. Bounded by the words of actions, reasons and results, never by the number of guests.
+ * curves. Bounded by the words of actions, reasons, results and mechanisms, never by the number of
+ * guests.
  */
 #pragma once
 
@@ -13,9 +14,10 @@ MigdCounters *migd_counters_new(void);
 void migd_counters_free(MigdCounters *counters);
 
 void migd_counters_decision(MigdCounters *counters, const char *action, const char *reason);
-/* `total_us`, `downtime_us`: of a migration that succeeded; they are not counted for others. */
+/* `mechanism`: that tracked the guest's writes. `total_us`, `downtime_us`: of a migration that
+ * succeeded; they are not counted for others. */
 void migd_counters_finished(MigdCounters *counters, const char *direction, const char *result,
-                            guint64 total_us, guint64 downtime_us);
+                            const char *mechanism, guint64 total_us, guint64 downtime_us);
 
 /* a(sa{ss}t), floating: name, labels, value. Of "duration" and "downtime" (µs) there are
  * NAME_bucket with the label "le" (µs, or +Inf; cumulative), NAME_sum and NAME_count. */

@@ -31,7 +31,8 @@ static const char migrations[] =
 
 static const char counters[] =
     "[('decisions', {'action': 'throttle', 'reason': 'plateau'}, uint64 2),"
-    " ('migrations', {'direction': 'outgoing', 'result': 'succeeded'}, 1),"
+    " ('migrations', {'direction': 'outgoing', 'result': 'succeeded', 'mechanism': 'manual-protect'}, "
+    "  1),"
     " ('duration_bucket', {'le': '1000000'}, 0), ('duration_bucket', {'le': '+Inf'}, 1),"
     " ('duration_sum', {}, 12345678), ('duration_count', {}, 1),"
     " ('downtime_bucket', {'le': '10000'}, 0), ('downtime_bucket', {'le': '+Inf'}, 1),"
