@@ -20,6 +20,7 @@ from . import paths
 from .process import spawn
 
 NAME = "org.migrationd1"
+NOT_FOUND = 3  # exit status of migrationctl
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -191,7 +192,12 @@ class Bus:
 
     def wait_finished(self, migration: str, timeout: float = 60) -> dict:
         def look():
-            status = self.status(migration)
+            try:
+                status = self.status(migration)
+            except CtlError as e:
+                if e.code == NOT_FOUND:
+                    return None  # a daemon that has just started takes it up in a moment
+                raise
             return status if status["State"] == "finished" else None
         return self._wait(look, timeout, f"end of migration {migration}")
 
