@@ -43,3 +43,16 @@ def clean_up_on_signals():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda n, _: sys.exit(128 + n))
+
+
+def run_tool(command: list, cwd: Path, what: str, **options) -> str:
+    """What it says; an error with the end of that and `what` if it fails. With Debian's own tools first, whatever else
+    the user has in front, and without what was meant for our own build."""
+    ours = ("ASAN", "UBSAN", "LSAN", "MAKE", "MESON")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+    done = subprocess.run([str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env=environment, check=False, **options)
+    if done.returncode:
+        raise RuntimeError(f"{what}: {done.stdout.strip()[-3000:]}")
+    return done.stdout

@@ -7,11 +7,11 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from . import lab, paths
+from .process import run_tool
 
 PATCHES = paths.SOURCE / "patches/linux"
 MODULES = ("kvm", "kvm-amd", "kvm-intel")
@@ -19,17 +19,6 @@ SOURCE = "linux-source-6.1"
 # What is taken from Debian's source: KVM, and the files that the series touches outside of it.
 WANTED = ("arch/x86/kvm", "virt/kvm", "arch/x86/include/asm/kvm_host.h", "include/linux/kvm_host.h",
           "include/uapi/linux/kvm.h", "Documentation/virt/kvm/api.rst")
-
-
-def run(command: list, cwd: Path, what: str, **options) -> str:
-    """With Debian's own tools first, whatever else the user has in front."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ASAN", "UBSAN", "LSAN", "MAKE", "MESON"))}
-    environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
-    done = subprocess.run([str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, env=environment, check=False, **options)
-    if done.returncode:
-        raise RuntimeError(f"{what}: {done.stdout.strip()[-3000:]}")
-    return done.stdout
 
 
 def cache() -> Path:
@@ -65,7 +54,7 @@ def touched() -> list[str]:
 
 def download(folder: Path, packages: list[str]) -> list[Path]:
     options = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    run(["apt-get", *options, "-qq", "download", *packages], folder, f"{', '.join(packages)} cannot be fetched")
+    run_tool(["apt-get", *options, "-qq", "download", *packages], folder, f"{', '.join(packages)} cannot be fetched")
     return sorted(folder.glob("*.deb"))
 
 
@@ -88,10 +77,10 @@ def fetch(name: str, fill: Callable[[Path], None]) -> Path:
 
 def fill_source(folder: Path):
     package = download(folder, [f"{SOURCE}={version()}"])[0]
-    run(["dpkg-deb", "-x", package, folder], folder, f"{package.name} cannot be unpacked")
+    run_tool(["dpkg-deb", "-x", package, folder], folder, f"{package.name} cannot be unpacked")
     archive = next(folder.glob("usr/src/*.tar.xz"))
     top = archive.name.removesuffix(".tar.xz")
-    run(["tar", "-xJf", archive, "--strip-components=1", *(f"{top}/{name}" for name in WANTED)], folder,
+    run_tool(["tar", "-xJf", archive, "--strip-components=1", *(f"{top}/{name}" for name in WANTED)], folder,
         f"{archive.name} cannot be unpacked")
     package.unlink()
     shutil.rmtree(folder / "usr")
@@ -111,7 +100,7 @@ def fill_headers(folder: Path):
     packages = [f"linux-headers-{name}={version()}", f"linux-headers-{common}={version()}",
                 f"linux-kbuild-6.1={version()}"]
     for package in download(folder, packages):
-        run(["dpkg-deb", "-x", package, folder], folder, f"{package.name} cannot be unpacked")
+        run_tool(["dpkg-deb", "-x", package, folder], folder, f"{package.name} cannot be unpacked")
         package.unlink()
 
 
@@ -125,7 +114,7 @@ def headers() -> Path:
 def apply(tree: Path):
     """Every patch must apply where it says, without fuzz."""
     for path in patches():
-        run(["patch", "-p1", "-N", "-F0", "-i", path], tree, f"{path.name} does not apply")
+        run_tool(["patch", "-p1", "-N", "-F0", "-i", path], tree, f"{path.name} does not apply")
     left = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.suffix in (".rej", ".orig")]
     if left:
         raise RuntimeError(f"patches left {', '.join(left)}")
@@ -151,18 +140,18 @@ def fingerprint() -> str:
 
 def build_in(place: Path, say: Callable[[str], None]):
     """The headers' tree becomes one that has KVM, too. `place` must not move while it is built in."""
-    run(["cp", "-a", f"{headers()}/.", place], place, "cp")
+    run_tool(["cp", "-a", f"{headers()}/.", place], place, "cp")
     common = next(place.glob("usr/src/linux-headers-*-common"))
     objects = place / f"usr/src/linux-headers-{release()}"
     (objects / "Makefile").write_text(f"include {common}/Makefile\n")
-    run(["cp", "-a", f"{source()}/.", common], place, "cp")
+    run_tool(["cp", "-a", f"{source()}/.", common], place, "cp")
     say(f"KVM: applying {len(patches())} patches to {version()}")
     apply(common)
     say("KVM: building, which takes minutes")
     kvm = common / "arch/x86/kvm"
-    run(["nice", "-n", "19", "make", "-C", objects, f"M={kvm}", f"-j{os.cpu_count()}"], place, "the build of KVM")
+    run_tool(["nice", "-n", "19", "make", "-C", objects, f"M={kvm}", f"-j{os.cpu_count()}"], place, "the build of KVM")
     for name in MODULES:
-        run(["strip", "--strip-debug", "-o", place / f"{name}.ko", kvm / f"{name}.ko"], place, "strip")
+        run_tool(["strip", "--strip-debug", "-o", place / f"{name}.ko", kvm / f"{name}.ko"], place, "strip")
 
 
 def build(say: Callable[[str], None] = print) -> Path:

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from . import paths
+from .process import run_tool
 
 PATCHES = paths.SOURCE / "patches/qemu"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -20,17 +20,6 @@ CONFIGURE = ("--target-list=x86_64-softmmu", "--without-default-features", "--en
              "--disable-install-blobs", "--disable-docs", "--disable-werror", "--meson=/usr/bin/meson",
              "--with-git-submodules=ignore")
 FIRMWARE = (Path("/usr/share/qemu"), Path("/usr/share/seabios"))
-
-
-def run(command: list, cwd: Path, what: str) -> str:
-    """With Debian's own tools first, whatever else the user has in front."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ASAN", "UBSAN", "LSAN", "MESON"))}
-    environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
-    done = subprocess.run([str(word) for word in command], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{what}: {done.stdout.strip()[-3000:]}")
-    return done.stdout
 
 
 def cache() -> Path:
@@ -49,7 +38,7 @@ def patches() -> list[Path]:
 def apt(folder: Path) -> list[str]:
     """apt-get with lists of its own: the machine's mirrors and suites, for sources."""
     signed = f" [signed-by={KEYRING}]" if KEYRING.exists() else ""
-    shown = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+    shown = run_tool(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
                  "Identifier: Packages"], folder, "apt-get indextargets")
     lines = sorted({f"deb-src{signed} {line}" for line in shown.splitlines() if line.endswith(" main")})
     if not lines:
@@ -73,8 +62,8 @@ def source_package() -> Path:
     fresh.mkdir()
     try:
         command = apt(fresh)
-        run([*command, "update"], fresh, "the lists of Debian's source packages cannot be fetched")
-        run([*command, "source", "--download-only", "qemu"], fresh, "QEMU's source package cannot be fetched")
+        run_tool([*command, "update"], fresh, "the lists of Debian's source packages cannot be fetched")
+        run_tool([*command, "source", "--download-only", "qemu"], fresh, "QEMU's source package cannot be fetched")
         for name in ("lists", "archives"):
             shutil.rmtree(fresh / name)
         if not folder.exists():
@@ -87,13 +76,13 @@ def source_package() -> Path:
 def unpack(tree: Path):
     """Debian's source into `tree`, with Debian's patches and without ours."""
     shutil.rmtree(tree, ignore_errors=True)
-    run(["dpkg-source", "--no-check", "-x", source_package(), tree], cache(), "QEMU's source cannot be unpacked")
+    run_tool(["dpkg-source", "--no-check", "-x", source_package(), tree], cache(), "QEMU's source cannot be unpacked")
 
 
 def apply(tree: Path):
     """Every patch must apply where it says, without fuzz."""
     for path in patches():
-        run(["patch", "-p1", "-N", "-F0", "-i", path], tree, f"{path.name} does not apply")
+        run_tool(["patch", "-p1", "-N", "-F0", "-i", path], tree, f"{path.name} does not apply")
 
 
 def check_applies() -> list[str]:
@@ -139,9 +128,9 @@ def build(say: Callable[[str], None] = print, patched: bool = True) -> Path:
             apply(tree)
         output.mkdir()
         say("QEMU: building, which takes minutes")
-        run([tree / "configure", *CONFIGURE], output, "QEMU's configure")
-        run(["nice", "-n", "19", "ninja", PROGRAM], output, "QEMU's build")
-        run(["strip", "-o", place / PROGRAM, output / PROGRAM], output, "strip")
+        run_tool([tree / "configure", *CONFIGURE], output, "QEMU's configure")
+        run_tool(["nice", "-n", "19", "ninja", PROGRAM], output, "QEMU's build")
+        run_tool(["strip", "-o", place / PROGRAM, output / PROGRAM], output, "strip")
         program.parent.mkdir(exist_ok=True)
         (place / PROGRAM).rename(program)
     finally:
@@ -151,4 +140,4 @@ def build(say: Callable[[str], None] = print, patched: bool = True) -> Path:
 
 def libraries(program: Path) -> list[Path]:
     """What the dynamic loader opens for it, the loader included."""
-    return [Path(name) for name in re.findall(r"(/\S+) \(0x", run(["ldd", program], cache(), "ldd"))]
+    return [Path(name) for name in re.findall(r"(/\S+) \(0x", run_tool(["ldd", program], cache(), "ldd"))]
