@@ -243,7 +243,7 @@ class Lab:
         command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel",
                    "tcg,thread=multi", "-cpu", CPU, "-smp", str(self.cpus), "-m", str(self.memory_mib),
                    "-kernel", str(image), "-initrd", str(initramfs), "-no-reboot",
-                   "-append", "console=ttyS0 quiet panic=-1 nokaslr transparent_hugepage=madvise mitigations=off",
+                   "-append", "console=ttyS0 quiet panic=-1 transparent_hugepage=madvise mitigations=off",
                    "-serial", f"file:{console}", "-monitor", f"unix:{self._monitor()},server=on,wait=off"]
         process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         favour(process)
