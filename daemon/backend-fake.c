@@ -97,8 +97,9 @@ get_knobs(const Fake *fake, MigdKnobs *ret)
 
 /* The guest's curve, as the scenario begins. */
 static void
-send_rate(const Fake *fake, const Reply *reply, const GError *error)
+send_rate(Fake *fake, const Reply *reply, const GError *error)
 {
+    FakeBackend *backend = backend_of(fake);
     const double *values = fake->scenario->initial;
     double seconds = reply->period_ms / 1000.0, w = MAX(values[MIGD_SCN_WORKING_SET], 1);
     double dirty = -w * expm1(-values[MIGD_SCN_DIRTY_RATE] * seconds / w);
@@ -108,11 +109,16 @@ send_rate(const Fake *fake, const Reply *reply, const GError *error)
         .resident_bytes = migd_from_double(values[MIGD_SCN_MEMORY] * (1 - values[MIGD_SCN_ZERO])),
     };
 
+    if (error == NULL) {
+        fake->info.dirty_rate_bps = measured.rate_bps;
+        fake->info.dirty_rate_method = "page-sampling";
+        backend->listener->domain_changed(&fake->base, backend->user_data);
+    }
     reply->rate(error == NULL ? &measured : NULL, error, reply->user_data);
 }
 
 static void
-send_reply(const Fake *fake, Reply *reply)
+send_reply(Fake *fake, Reply *reply)
 {
     g_autofree Reply *own = reply;
     g_autoptr(GError) error = reply->error;

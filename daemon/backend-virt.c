@@ -49,6 +49,13 @@ missed(MigdVirtDomain *domain)
 }
 
 static void
+tell_backend(MigdVirtHost *host)
+{
+    if (host->listener->backend_changed != NULL)
+        host->listener->backend_changed(&host->base, host->user_data);
+}
+
+static void
 on_up(GPtrArray *names, gpointer user_data)
 {
     MigdVirtHost *host = user_data;
@@ -56,6 +63,7 @@ on_up(GPtrArray *names, gpointer user_data)
 
     g_clear_pointer(&host->down, g_free);
     migd_log(MIGD_LOG_INFO, NULL, "connected to libvirt, %u domains", names->len);
+    tell_backend(host);
     for (guint i = 0; i < known->len; i++) {
         MigdVirtDomain *domain = known->pdata[i];
 
@@ -87,6 +95,7 @@ on_down(const char *why, gpointer user_data)
     g_free(host->down);
     host->down = g_steal_pointer(&clean);
     migd_log(MIGD_LOG_WARNING, NULL, "no libvirt: %s", host->down);
+    tell_backend(host);
     for (guint i = 0; was_up && i < known->len; i++)
         migd_virt_domain_changed(known->pdata[i]);
 }
@@ -127,6 +136,12 @@ backend_info(MigdDomain *domain)
     return &((MigdVirtDomain *)domain)->info;
 }
 
+static const char *
+backend_problem(const MigdBackend *backend)
+{
+    return ((const MigdVirtHost *)backend)->down;
+}
+
 static void
 backend_free(MigdBackend *backend)
 {
@@ -148,6 +163,7 @@ static const MigdBackendOps virt_ops = {
     .free = backend_free,
     .start = backend_start,
     .info = backend_info,
+    .problem = backend_problem,
     .check_destination = migd_virt_destination_check,
     .query = migd_virt_query,
     .read_knobs = migd_virt_read_knobs,

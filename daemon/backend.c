@@ -18,6 +18,13 @@ migd_domain_state_to_string(MigdDomainState state)
 }
 
 void
+migd_backend_tell_fault(const MigdBackendListener *listener, MigdQmpFault fault, gpointer user_data)
+{
+    if (listener->qmp_fault != NULL)
+        listener->qmp_fault(fault, user_data);
+}
+
+void
 migd_backend_free(MigdBackend *backend)
 {
     if (backend != NULL)

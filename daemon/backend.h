@@ -12,6 +12,7 @@
 #include "policy/decision.h"
 #include "policy/knobs.h"
 #include "policy/sample.h"
+#include "qmp/fault.h"
 #include "writeprotect/detect.h"
 
 typedef struct MigdBackend MigdBackend;
@@ -38,8 +39,9 @@ typedef struct {
     const char *problem;         /* why UNRESPONSIVE or FAULTY, clean text; NULL otherwise */
     const char *migration_error; /* why the last migration failed, clean text; NULL = not known */
     MigdDomainState state;
-    guint64 memory_bytes;   /* 0 = not known */
-    guint64 dirty_rate_bps; /* as last measured on request; 0 = never */
+    guint64 memory_bytes;          /* 0 = not known */
+    guint64 dirty_rate_bps;        /* as last measured on request; 0 = never */
+    const char *dirty_rate_method; /* how: a mode of MigdMeasureOptions, static; NULL = never */
     const char *profile; /* name that the domain carries with it, in its form only; NULL = none */
     gboolean tainted;    /* its monitor was used past its owner (libvirt's custom-monitor) */
     MigdWriteProtect write_protect; /* how its writes are tracked, as far as that is known */
@@ -60,6 +62,10 @@ typedef struct {
     void (*domain_removed)(MigdDomain *domain,
                            gpointer user_data); /* `domain` dies when this returns */
     void (*event)(MigdDomain *domain, MigdEventKind kind, guint64 argument, gpointer user_data);
+    /* What `problem` of the backend says has changed. May be NULL. */
+    void (*backend_changed)(MigdBackend *backend, gpointer user_data);
+    /* The monitor of whichever domain: to be counted. May be NULL. */
+    void (*qmp_fault)(MigdQmpFault fault, gpointer user_data);
 } MigdBackendListener;
 
 typedef struct {
@@ -117,6 +123,9 @@ typedef struct {
     gboolean (*start)(MigdBackend *backend, const MigdBackendListener *listener, gpointer user_data,
                       GError **error);
     const MigdDomainInfo *(*info)(MigdDomain *domain);
+    /* Why it cannot be used now, clean text, valid until it changes; NULL = it can. NULL function:
+     * it always can. */
+    const char *(*problem)(const MigdBackend *backend);
     /* Whether migrate() could take `destination` and `migrate_uri` (may be NULL); pure. */
     gboolean (*check_destination)(const char *destination, const char *migrate_uri, GError **error);
     void (*query)(MigdDomain *domain, MigdSampleFunc callback, gpointer user_data);
@@ -158,6 +167,10 @@ struct MigdDomain {
 };
 
 void migd_backend_free(MigdBackend *backend);
+
+/* For backends: calls the listener, where it wants to hear of it. */
+void migd_backend_tell_fault(const MigdBackendListener *listener, MigdQmpFault fault,
+                             gpointer user_data);
 
 /* Every `*.qmp` socket in `directory` is a domain; sockets may come and go. `command_timeout_ms`
  * bounds each command. */

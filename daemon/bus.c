@@ -273,6 +273,22 @@ on_config_changed(gpointer user_data)
         on_domain_changed(domains->pdata[i], bus);
 }
 
+static void
+on_backend_changed(gpointer user_data)
+{
+    MigdBus *bus = user_data;
+
+    migd_dbus_manager_set_backend_problems(bus->root, migd_manager_backend_problems(bus->manager));
+}
+
+static void
+on_qmp_fault(MigdQmpFault fault, gpointer user_data)
+{
+    MigdBus *bus = user_data;
+
+    migd_counters_qmp_fault(bus->counters, migd_qmp_fault_to_string(fault));
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 MigdBus *
@@ -286,6 +302,8 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_pol
         .migration_removed = on_migration_removed,
         .watch = {on_changed, on_passed, on_decided, on_finished},
         .config_changed = on_config_changed,
+        .backend_changed = on_backend_changed,
+        .qmp_fault = on_qmp_fault,
     };
     g_autoptr(MigdBus) bus = g_new0(MigdBus, 1);
     g_autofree const char **backends = migd_manager_backend_names(manager);
@@ -294,6 +312,8 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_pol
     bus->connection = g_object_ref(connection);
     bus->manager = manager;
     bus->counters = migd_counters_new();
+    for (guint fault = 0; fault < MIGD_N_QMP_FAULTS; fault++)
+        migd_counters_expect_qmp_fault(bus->counters, migd_qmp_fault_to_string(fault));
     migd_bus_gate_open(bus, ask_polkit);
     bus->objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, object_free);
     bus->server = g_dbus_object_manager_server_new(MIGD_BUS_ROOT);
@@ -310,6 +330,7 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_pol
     bus->dump = migd_bus_dump_new(bus->server, connection);
     migd_manager_set_listener(manager, &listener, bus);
     on_config_changed(bus);
+    on_backend_changed(bus);
     return g_steal_pointer(&bus);
 }
 

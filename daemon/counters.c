@@ -49,7 +49,7 @@ migd_counters_free(MigdCounters *counters)
 
 /* Takes `key`. */
 static void
-count(MigdCounters *counters, char *key)
+count(MigdCounters *counters, char *key, guint64 more)
 {
     guint64 *value = g_hash_table_lookup(counters->counts, key);
 
@@ -59,7 +59,7 @@ count(MigdCounters *counters, char *key)
         value = g_new0(guint64, 1);
         g_hash_table_insert(counters->counts, key, value);
     }
-    (*value)++;
+    *value += more;
 }
 
 static void
@@ -77,15 +77,29 @@ observe(Histogram *histogram, guint64 us)
 void
 migd_counters_decision(MigdCounters *counters, const char *action, const char *reason)
 {
-    count(counters, g_strdup_printf("decisions\naction\n%s\nreason\n%s", action, reason));
+    count(counters, g_strdup_printf("decisions\naction\n%s\nreason\n%s", action, reason), 1);
+}
+
+void
+migd_counters_qmp_fault(MigdCounters *counters, const char *kind)
+{
+    count(counters, g_strdup_printf("qmp-errors\nkind\n%s", kind), 1);
+}
+
+void
+migd_counters_expect_qmp_fault(MigdCounters *counters, const char *kind)
+{
+    count(counters, g_strdup_printf("qmp-errors\nkind\n%s", kind), 0);
 }
 
 void
 migd_counters_finished(MigdCounters *counters, const char *direction, const char *result,
                        const char *mechanism, guint64 total_us, guint64 downtime_us)
 {
-    count(counters, g_strdup_printf("migrations\ndirection\n%s\nresult\n%s\nmechanism\n%s",
-                                    direction, result, mechanism));
+    count(counters,
+          g_strdup_printf("migrations\ndirection\n%s\nresult\n%s\nmechanism\n%s", direction, result,
+                          mechanism),
+          1);
     if (strcmp(result, "succeeded") != 0)
         return;
     observe(&counters->histograms[DURATION], total_us);

@@ -329,10 +329,29 @@ on_changed(MigdDomain *hypervisor, gpointer user_data)
     ask_for_open(manager, domain);
 }
 
+static void
+on_backend_changed(MigdBackend *backend, gpointer user_data)
+{
+    MigdManager *manager = user_data;
+
+    if (!manager->stopping)
+        manager->listener->backend_changed(manager->user_data);
+}
+
+static void
+on_qmp_fault(MigdQmpFault fault, gpointer user_data)
+{
+    MigdManager *manager = user_data;
+
+    if (!manager->stopping)
+        manager->listener->qmp_fault(fault, manager->user_data);
+}
+
 gboolean
 migd_manager_start(MigdManager *manager, GError **error)
 {
-    static const MigdBackendListener listener = {on_added, on_changed, on_removed, on_event};
+    static const MigdBackendListener listener = {on_added, on_changed,         on_removed,
+                                                 on_event, on_backend_changed, on_qmp_fault};
 
     read_left_open(manager);
     for (guint i = 0; i < manager->backends->len; i++) {

@@ -53,6 +53,22 @@ migd_manager_backend_names(const MigdManager *manager)
     return names;
 }
 
+GVariant *
+migd_manager_backend_problems(const MigdManager *manager)
+{
+    GVariantBuilder problems;
+
+    g_variant_builder_init(&problems, G_VARIANT_TYPE("a{ss}"));
+    for (guint i = 0; i < manager->backends->len; i++) {
+        const MigdBackend *backend = manager->backends->pdata[i];
+        const char *why = backend->ops->problem != NULL ? backend->ops->problem(backend) : NULL;
+
+        if (why != NULL)
+            g_variant_builder_add(&problems, "{ss}", backend->ops->name, why);
+    }
+    return g_variant_builder_end(&problems);
+}
+
 const MigdProfile *
 migd_manager_choose_profile(const MigdManager *manager, const MigdManagedDomain *domain,
                             const char **ret_source)

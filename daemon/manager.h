@@ -38,6 +38,8 @@ typedef struct {
     void (*migration_removed)(MigdWatch *watch, gpointer user_data);
     MigdWatchListener watch;
     void (*config_changed)(gpointer user_data);
+    void (*backend_changed)(gpointer user_data);
+    void (*qmp_fault)(MigdQmpFault fault, gpointer user_data);
 } MigdManagerListener;
 
 /* Takes `config` and `backends` (of MigdBackend, with their free function); borrows the rest.
@@ -63,6 +65,8 @@ MigdHolds *migd_manager_holds(const MigdManager *manager);
 MigdPredictor *migd_manager_predictor(const MigdManager *manager);
 /* NULL-terminated; free the container with g_free(), not the strings. */
 const char **migd_manager_backend_names(const MigdManager *manager);
+/* a{ss}, floating: of each backend that cannot be used now, why. */
+GVariant *migd_manager_backend_problems(const MigdManager *manager);
 
 /* The profile of a domain that a call does not name one for. `*ret_source` (optional): "metadata"
  * (the domain brought it along), "match" or "default". */

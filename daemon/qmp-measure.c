@@ -86,7 +86,7 @@ on_rate(const MigdJson *reply, const GError *failure, gpointer user_data)
             .resident_bytes =
                 migd_resident_read(migd_qmp_client_peer(peer->client), peer->memory_bytes),
         };
-        migd_qmp_peer_note_dirty_rate(peer, rate.rate_bps);
+        migd_qmp_peer_note_dirty_rate(peer, rate.rate_bps, measuring->wish.mode);
         answer_and_free(measuring, &measured, NULL);
     } else if (measuring->left-- > 0) {
         measuring->source = g_timeout_add(AGAIN_MS, ask, measuring);

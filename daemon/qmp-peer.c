@@ -81,6 +81,7 @@ fill_info(MigdQmpPeer *peer)
         .migration_error = domain->migration_error,
         .memory_bytes = peer->memory_bytes,
         .dirty_rate_bps = peer->dirty_rate_bps,
+        .dirty_rate_method = peer->dirty_rate_method,
         .supports = peer->knobs.has,
         .write_protect = peer->inspection.found,
         .state = peer->link != MIGD_DOMAIN_RUNNING ? peer->link
@@ -126,6 +127,9 @@ migd_qmp_peer_mark(MigdQmpPeer *peer, const GError *error)
 {
     if (error == NULL && peer->odd == NULL)
         return;
+    if (error != NULL)
+        migd_backend_tell_fault(peer->shared->listener, MIGD_QMP_FAULT_IMPLAUSIBLE,
+                                peer->shared->user_data);
     g_free(peer->odd);
     peer->odd = error != NULL ? migd_text_clean(error->message) : NULL;
     migd_qmp_peer_changed(peer);
@@ -144,9 +148,10 @@ migd_qmp_peer_note_failure(MigdQmpPeer *peer, const MigdJson *reply)
 }
 
 void
-migd_qmp_peer_note_dirty_rate(MigdQmpPeer *peer, guint64 rate_bps)
+migd_qmp_peer_note_dirty_rate(MigdQmpPeer *peer, guint64 rate_bps, const char *method)
 {
     peer->dirty_rate_bps = rate_bps;
+    peer->dirty_rate_method = method;
     migd_qmp_peer_changed(peer);
 }
 
@@ -510,7 +515,18 @@ on_event(const MigdQmpMessage *message, gpointer user_data)
     }
 }
 
-static const MigdQmpListener client_listener = {.state = on_state, .event = on_event};
+/* What a QEMU lacks is found out by asking it when it is first met: that is no error. */
+static void
+on_fault(MigdQmpFault fault, gpointer user_data)
+{
+    const MigdQmpPeer *peer = user_data;
+
+    if (!peer->closing && (peer->probe_left == 0 || !migd_qmp_fault_is_answer(fault)))
+        migd_backend_tell_fault(peer->shared->listener, fault, peer->shared->user_data);
+}
+
+static const MigdQmpListener client_listener = {
+    .state = on_state, .event = on_event, .fault = on_fault};
 
 MigdQmpPeer *
 migd_qmp_peer_new(MigdQmpShared *shared, const char *path)

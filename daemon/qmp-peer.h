@@ -57,8 +57,9 @@ struct MigdQmpPeer {
     MigdSample last; /* of the probe */
     MigdQmpInspection inspection;
     gboolean asked_for_events;
-    guint64 dirty_rate_bps; /* as last measured; 0 = never */
-    gpointer measuring;     /* see qmp-measure.c; NULL = no measurement is under way */
+    guint64 dirty_rate_bps;        /* as last measured; 0 = never */
+    const char *dirty_rate_method; /* how; static string, NULL = never */
+    gpointer measuring;            /* see qmp-measure.c; NULL = no measurement is under way */
 
     GList *requests; /* of the daemon, unanswered; see qmp-request.h */
 };
@@ -78,8 +79,8 @@ void migd_qmp_peer_mark(MigdQmpPeer *peer, const GError *error);
 /* Keeps what the reply of query-migrate says about a failure. */
 void migd_qmp_peer_note_failure(MigdQmpPeer *peer, const MigdJson *reply);
 
-/* Keeps a dirty rate that was measured. */
-void migd_qmp_peer_note_dirty_rate(MigdQmpPeer *peer, guint64 rate_bps);
+/* Keeps a dirty rate that was measured. `method` is a static string. */
+void migd_qmp_peer_note_dirty_rate(MigdQmpPeer *peer, guint64 rate_bps, const char *method);
 
 /* Asks for the parameters in force, to keep `knobs` true. */
 void migd_qmp_peer_refresh_knobs(MigdQmpPeer *peer);

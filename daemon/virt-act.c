@@ -68,6 +68,15 @@ migd_virt_steps_work(virDomainPtr domain, gpointer data, GError **error)
            (!steps->restore_speed || restore_speed(domain, error));
 }
 
+void
+migd_virt_steps_note(const MigdVirtDomain *domain, const MigdVirtSteps *steps)
+{
+    MigdQmpFault fault;
+
+    if (steps != NULL && steps->reply != NULL && migd_virt_monitor_fault(steps->reply, &fault))
+        migd_backend_tell_fault(domain->host->listener, fault, domain->host->user_data);
+}
+
 /* It is on its way down to a level at which libvirt could not put everything back. */
 static gboolean
 is_narrow(const MigdKnobs *turned)
@@ -82,6 +91,7 @@ stepped(gpointer data, const GError *error, gpointer user_data)
     MigdVirtRequest *request = user_data;
     MigdVirtDomain *domain = request->domain;
 
+    migd_virt_steps_note(domain, data);
     if (error == NULL) {
         migd_knobs_take(&domain->knobs, &request->turned);
         if ((request->turned.has & MIGD_KNOB_THROTTLE_MAX) != 0)

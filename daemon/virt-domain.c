@@ -48,6 +48,7 @@ fill_info(MigdVirtDomain *domain)
         .state = state,
         .memory_bytes = domain->memory_bytes,
         .dirty_rate_bps = domain->dirty_rate_bps,
+        .dirty_rate_method = domain->dirty_rate_method,
         .profile = domain->profile,
         .tainted = domain->tainted,
         .supports = domain->knobs.has,

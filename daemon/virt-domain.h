@@ -56,6 +56,7 @@ struct MigdVirtDomain {
     MigdDomainState run; /* as libvirt says; `info.state` knows more */
     guint64 memory_bytes;
     guint64 dirty_rate_bps; /* as last measured on request */
+    const char *dirty_rate_method;
     gboolean measured;      /* it was */
     guint64 seen_dirty_bps; /* as its last migration, which did not end well, showed it */
 
@@ -193,6 +194,8 @@ typedef struct {
 MigdVirtSteps *migd_virt_steps_new(void);
 void migd_virt_steps_free(gpointer steps);
 gboolean migd_virt_steps_work(virDomainPtr domain, gpointer steps, GError **error);
+/* They came back (NULL: they did not): counts what the monitor answered, if that was an error. */
+void migd_virt_steps_note(const MigdVirtDomain *domain, const MigdVirtSteps *steps);
 
 /* virt-act.c: QEMU's capability x-write-protect-all. Only where its monitor may be used. */
 void migd_virt_switch_all(MigdVirtDomain *domain, gboolean on, MigdDoneFunc callback,

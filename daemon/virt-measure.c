@@ -106,7 +106,8 @@ typedef struct {
     MigdRateFunc callback;
     gpointer user_data;
     guint seconds; /* libvirt takes no less */
-    guint left;    /* times to ask */
+    MigdVirtDirtyMode mode;
+    guint left; /* times to ask */
     guint source;
 } Measuring;
 
@@ -120,6 +121,7 @@ measure_end(Measuring *measuring, const MigdVirtDirtyRate *rate, const GError *e
     domain->measuring = NULL;
     if (error == NULL) {
         measured.rate_bps = domain->dirty_rate_bps = rate->rate_bps;
+        domain->dirty_rate_method = migd_virt_dirty_mode_to_string(measuring->mode);
         domain->measured = TRUE;
         measured.resident_bytes = rate->resident_bytes;
         migd_virt_domain_changed(domain);
@@ -245,6 +247,7 @@ migd_virt_measure(MigdDomain *base, const MigdMeasureOptions *options, MigdRateF
         migd_virt_answer_later(domain, refused, measuring, error);
         return;
     }
+    measuring->mode = mode;
     measuring->left = LATE_MS / AGAIN_MS;
     domain->measuring = measuring;
     domain->n_requests++;

@@ -130,6 +130,23 @@ migd_virt_monitor_reply(const char *reply, GError **error)
 }
 
 gboolean
+migd_virt_monitor_fault(const char *reply, MigdQmpFault *ret)
+{
+    g_autoptr(MigdJson) json = migd_json_parse(reply, strlen(reply), NULL);
+    const MigdJson *problem = NULL;
+    const char *class = NULL;
+
+    *ret = MIGD_QMP_FAULT_MALFORMED;
+    if (json == NULL)
+        return TRUE;
+    if (migd_json_get_object(json, "error", &problem, NULL) != MIGD_JSON_OK)
+        return FALSE;
+    (void)migd_json_get_string(problem, "class", &class, NULL);
+    *ret = migd_qmp_fault_of_class(class);
+    return TRUE;
+}
+
+gboolean
 migd_virt_monitor_check(const char *reply, GError **error)
 {
     g_autoptr(MigdJson) json = parse(reply, error);

@@ -8,6 +8,7 @@
 
 #include "policy/knobs.h"
 #include "qmp/command.h"
+#include "qmp/fault.h"
 
 /* "query-migrate-parameters", "query-migrate-capabilities", "query-vcpu-dirty-limit". Caller frees.
  */
@@ -20,6 +21,9 @@ char *migd_virt_monitor_encode(const MigdQmpCommand *command, GError **error);
 
 /* The "return" of a reply; an error of QEMU is one here. Caller unrefs. */
 MigdJson *migd_virt_monitor_reply(const char *reply, GError **error);
+
+/* TRUE, `*ret` set, when a reply is an error, or none at all. */
+gboolean migd_virt_monitor_fault(const char *reply, MigdQmpFault *ret);
 
 /* The reply of a command without a result. */
 gboolean migd_virt_monitor_check(const char *reply, GError **error);

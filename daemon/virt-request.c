@@ -253,6 +253,25 @@ take_reading(MigdVirtDomain *domain, const Reading *reading, MigdKnobs *ret, GEr
     return TRUE;
 }
 
+/* The answer about limits is left out: that QEMU does not know of any is no error. */
+static void
+note_faults(const MigdVirtDomain *domain, const Reading *reading, const GError *error)
+{
+    const char *const replies[] = {reading->parameters, reading->capabilities};
+    gboolean noted = error == NULL;
+    MigdQmpFault fault;
+
+    for (guint i = 0; i < G_N_ELEMENTS(replies); i++) {
+        if (replies[i] == NULL || !migd_virt_monitor_fault(replies[i], &fault))
+            continue;
+        migd_backend_tell_fault(domain->host->listener, fault, domain->host->user_data);
+        noted = TRUE;
+    }
+    if (!noted)
+        migd_backend_tell_fault(domain->host->listener, MIGD_QMP_FAULT_IMPLAUSIBLE,
+                                domain->host->user_data);
+}
+
 static void
 got_reading(gpointer data, const GError *failure, gpointer user_data)
 {
@@ -264,6 +283,8 @@ got_reading(gpointer data, const GError *failure, gpointer user_data)
 
     if (error == NULL && take_reading(domain, reading, &knobs, &error))
         domain->knobs = knobs;
+    if (failure == NULL)
+        note_faults(domain, reading, error);
     migd_virt_request_answer(request, NULL, &knobs, error);
 }
 

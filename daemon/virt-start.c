@@ -80,6 +80,7 @@ prepared(gpointer data, const GError *error, gpointer user_data)
 {
     Start *start = user_data;
 
+    migd_virt_steps_note(start->domain, data);
     if (error != NULL)
         migd_virt_answer_start(start->domain, error);
     else

@@ -66,13 +66,15 @@ typedef struct {
     const char *name, *unit, *help;
     const char *key;
     Unit scale;
-    gboolean only_if_known; /* 0 = not known */
+    gboolean only_if_known;        /* 0 = not known */
+    const char *label, *label_key; /* one more; NULL = none */
 } Gauge;
 
 static const Gauge domain_gauges[] = {
     {"domain_memory_bytes", "bytes", "Memory of the domain.", "MemoryBytes", PLAIN, TRUE},
     {"domain_dirty_rate_bytes_per_second", "bytes_per_second",
-     "How fast the domain writes to its memory, as last measured.", "DirtyRate", PLAIN, TRUE},
+     "How fast the domain writes to its memory, as last measured.", "DirtyRate", PLAIN, TRUE,
+     "method", "DirtyRateMethod"},
 };
 
 static const Gauge migration_gauges[] = {
@@ -123,8 +125,28 @@ append_gauge(GString *out, const Gauge *gauge, GVariant *dicts, gboolean of_migr
 
         if ((of_migrations && !is_running(dict)) || (gauge->only_if_known && value == 0))
             continue;
-        append_sample(out, gauge->name, (const char *const[]){"domain", uuid, NULL}, text);
+        append_sample(out, gauge->name,
+                      (const char *const[]){
+                          "domain", uuid, gauge->label,
+                          gauge->label != NULL ? migd_dict_string(dict, gauge->label_key) : NULL,
+                          NULL},
+                      text);
     }
+}
+
+/* Of this host, and only where libvirt is one of its backends. */
+static void
+append_up(GString *out, GVariant *manager)
+{
+    g_autoptr(GVariant) problems =
+        g_variant_lookup_value(manager, "BackendProblems", G_VARIANT_TYPE("a{ss}"));
+    g_autofree const char **backends = NULL;
+    gboolean up = problems == NULL || !g_variant_lookup(problems, "libvirt", "&s", NULL);
+
+    begin(out, "libvirt_up", "gauge", NULL, "Whether libvirt is connected.");
+    if (g_variant_lookup(manager, "Backends", "^a&s", &backends) &&
+        g_strv_contains(backends, "libvirt"))
+        append_sample(out, "libvirt_up", (const char *const[]){NULL}, up ? "1" : "0");
 }
 
 static void
@@ -191,6 +213,8 @@ static const struct {
 } families[] = {
     {"migrations", "migrations", "counter", NULL, "Migrations that have ended.", PLAIN},
     {"decisions", "decisions", "counter", NULL, "Decisions of the policy.", PLAIN},
+    {"qmp-errors", "qmp_errors", "counter", NULL, "What went wrong on monitors of hypervisors.",
+     PLAIN},
     {"duration", "migration_duration_seconds", "histogram", "seconds",
      "How long migrations took that succeeded.", MICROSECONDS},
     {"downtime", "migration_downtime_seconds", "histogram", "seconds",
@@ -249,20 +273,22 @@ append_counters(GString *out, MigdMetricsForm form, GVariant *counters)
 }
 
 char *
-migd_metrics_text(MigdMetricsForm form, GVariant *domains, GVariant *migrations, GVariant *counters,
-                  const char *version)
+migd_metrics_text(MigdMetricsForm form, const MigdMetricsInput *input)
 {
     GString *out = g_string_new(NULL);
 
     begin(out, "build_info", "gauge", NULL, "The daemon's version; always 1.");
-    append_sample(out, "build_info", (const char *const[]){"version", version, NULL}, "1");
-    append_infos(out, domains);
+    append_sample(
+        out, "build_info",
+        (const char *const[]){"version", migd_dict_string(input->manager, "Version"), NULL}, "1");
+    append_up(out, input->manager);
+    append_infos(out, input->domains);
     for (guint i = 0; i < G_N_ELEMENTS(domain_gauges); i++)
-        append_gauge(out, &domain_gauges[i], domains, /* of_migrations= */ FALSE);
-    append_active(out, migrations);
+        append_gauge(out, &domain_gauges[i], input->domains, /* of_migrations= */ FALSE);
+    append_active(out, input->migrations);
     for (guint i = 0; i < G_N_ELEMENTS(migration_gauges); i++)
-        append_gauge(out, &migration_gauges[i], migrations, /* of_migrations= */ TRUE);
-    append_counters(out, form, counters);
+        append_gauge(out, &migration_gauges[i], input->migrations, /* of_migrations= */ TRUE);
+    append_counters(out, form, input->counters);
     g_string_append(out, "# EOF\n");
     return g_string_free(out, FALSE);
 }
@@ -272,9 +298,12 @@ migd_verb_metrics(MigdCli *cli, char **arguments, GError **error)
 {
     g_autoptr(GVariant) domains = migd_cli_list_domains(cli, error);
     g_autoptr(GVariant) migrations = domains != NULL ? migd_cli_list_migrations(cli, error) : NULL;
-    g_autoptr(GVariant) version =
-        migrations != NULL ? migd_cli_manager_property(cli, "Version", error) : NULL;
-    g_autoptr(GVariant) reply = version != NULL
+    g_autoptr(GVariant) properties =
+        migrations != NULL
+            ? migd_cli_call(cli, MIGD_BUS_ROOT, "org.freedesktop.DBus.Properties", "GetAll",
+                            g_variant_new("(s)", MIGD_IFACE_MANAGER), "(a{sv})", error)
+            : NULL;
+    g_autoptr(GVariant) reply = properties != NULL
                                     ? migd_cli_call(cli, MIGD_BUS_ROOT, MIGD_IFACE_MANAGER,
                                                     "GetCounters", NULL, "(a(sa{ss}t))", error)
                                     : NULL;
@@ -282,9 +311,10 @@ migd_verb_metrics(MigdCli *cli, char **arguments, GError **error)
     if (reply == NULL)
         return MIGD_EXIT_FAILED;
     g_autoptr(GVariant) counters = g_variant_get_child_value(reply, 0);
+    g_autoptr(GVariant) manager = g_variant_get_child_value(properties, 0);
+    const MigdMetricsInput input = {manager, domains, migrations, counters};
     g_autofree char *text =
-        migd_metrics_text(arguments[0] != NULL ? MIGD_METRICS_FILE : MIGD_METRICS_OPEN, domains,
-                          migrations, counters, g_variant_get_string(version, NULL));
+        migd_metrics_text(arguments[0] != NULL ? MIGD_METRICS_FILE : MIGD_METRICS_OPEN, &input);
     if (arguments[0] == NULL) {
         migd_cli_print(text);
         return MIGD_EXIT_DONE;

@@ -11,7 +11,11 @@ typedef enum {
     MIGD_METRICS_FILE, /* what textfile collectors read: described by the name of its samples */
 } MigdMetricsForm;
 
-/* `domains`, `migrations`: as ListDomains and ListMigrations answer; `counters`: as GetCounters
- * does. Series of migrations that have ended are not in it. Caller frees. */
-char *migd_metrics_text(MigdMetricsForm form, GVariant *domains, GVariant *migrations,
-                        GVariant *counters, const char *version);
+typedef struct {
+    GVariant *manager;              /* a{sv}: its properties */
+    GVariant *domains, *migrations; /* aa{sv}: as ListDomains and ListMigrations answer */
+    GVariant *counters;             /* as GetCounters does */
+} MigdMetricsInput;
+
+/* Series of migrations that have ended are not in it. Caller frees. */
+char *migd_metrics_text(MigdMetricsForm form, const MigdMetricsInput *input);

@@ -101,6 +101,13 @@ tell_state(MigdQmpClient *client, MigdQmpState state, const char *problem)
     client->listener->state(state, problem, client->user_data);
 }
 
+static void
+tell_fault(const MigdQmpClient *client, MigdQmpFault fault)
+{
+    if (!client->freed && client->listener->fault != NULL)
+        client->listener->fault(fault, client->user_data);
+}
+
 /* ---- timer ---- */
 
 static gboolean on_timer(gpointer user_data);
@@ -176,6 +183,13 @@ drop(MigdQmpClient *client, MigdQmpState state, const char *problem)
     set_timer(client, wait_ms);
     migd_qmp_pending_answer_all(&client->in_flight, clean != NULL ? clean : "connection lost");
     tell_state(client, state, clean);
+}
+
+static void
+drop_faulty(MigdQmpClient *client, MigdQmpFault fault, const char *problem)
+{
+    tell_fault(client, fault);
+    drop(client, MIGD_QMP_FAULTY, problem);
 }
 
 /* ---- writing ---- */
@@ -270,10 +284,12 @@ take_reply(MigdQmpClient *client, const MigdQmpMessage *message)
     if (pending == NULL)
         return;
     arm_deadline(client);
-    if (message->kind == MIGD_QMP_RETURN)
+    if (message->kind == MIGD_QMP_RETURN) {
         migd_qmp_pending_answer(pending, message->data);
-    else
-        migd_qmp_pending_answer_error(pending, MIGD_ERROR_FAILED, message->text);
+        return;
+    }
+    tell_fault(client, migd_qmp_fault_of_class(message->name));
+    migd_qmp_pending_answer_error(pending, MIGD_ERROR_FAILED, message->text);
 }
 
 static void
@@ -293,16 +309,16 @@ take_message(MigdQmpClient *client, const MigdQmpMessage *message)
         if (message->kind == MIGD_QMP_GREETING)
             negotiate(client);
         else
-            drop(client, MIGD_QMP_FAULTY, "QMP: no greeting");
+            drop_faulty(client, MIGD_QMP_FAULT_MALFORMED, "QMP: no greeting");
     } else if (message->kind == MIGD_QMP_GREETING) {
-        drop(client, MIGD_QMP_FAULTY, "QMP: second greeting");
+        drop_faulty(client, MIGD_QMP_FAULT_MALFORMED, "QMP: second greeting");
     } else if (client->stage == STAGE_NEGOTIATING) {
         if (!is_reply || !message->has_id || message->id != client->handshake_id)
             return;
         if (message->kind == MIGD_QMP_RETURN)
             open_up(client);
         else
-            drop(client, MIGD_QMP_FAULTY, message->text);
+            drop_faulty(client, migd_qmp_fault_of_class(message->name), message->text);
     } else if (is_reply) {
         take_reply(client, message);
     } else {
@@ -332,11 +348,11 @@ handle_some(MigdQmpClient *client)
         if (next == MIGD_QMP_NEXT_NONE)
             return;
         if (next == MIGD_QMP_NEXT_BROKEN) {
-            drop(client, MIGD_QMP_FAULTY, error->message);
+            drop_faulty(client, MIGD_QMP_FAULT_MALFORMED, error->message);
             return;
         }
         if (!spend(client, 1, 0)) {
-            drop(client, MIGD_QMP_FAULTY, "QMP: too many messages a second");
+            drop_faulty(client, MIGD_QMP_FAULT_FLOOD, "QMP: too many messages a second");
             return;
         }
         if (client->stage == STAGE_OPEN)
@@ -374,11 +390,13 @@ on_readable(gint fd, GIOCondition condition, gpointer user_data)
     if (n == 0)
         return G_SOURCE_CONTINUE;
     if (n < 0) {
+        if (client->stage != STAGE_OPEN || client->in_flight.length > 0)
+            tell_fault(client, MIGD_QMP_FAULT_LOST); /* else: a QEMU that ends */
         drop(client, MIGD_QMP_CONNECTING, NULL);
         return G_SOURCE_REMOVE;
     }
     if (!spend(client, 0, (gsize)n)) {
-        drop(client, MIGD_QMP_FAULTY, "QMP: too many bytes a second");
+        drop_faulty(client, MIGD_QMP_FAULT_FLOOD, "QMP: too many bytes a second");
         return G_SOURCE_REMOVE;
     }
     migd_qmp_wire_feed(&client->wire, chunk, (gsize)n);
@@ -419,6 +437,7 @@ expire(MigdQmpClient *client)
         if (problem == NULL)
             problem = g_strdup_printf("no reply to %s in %u ms", expired->command,
                                       client->limits.timeout_ms);
+        tell_fault(client, MIGD_QMP_FAULT_TIMED_OUT);
         migd_qmp_pending_answer_error(expired, MIGD_ERROR_TIMED_OUT, "no reply in time");
         if (client->freed || client->stage != STAGE_OPEN)
             return;
@@ -444,6 +463,7 @@ on_timer(gpointer user_data)
                                 ? "no greeting in %u ms: it may be serving another client"
                                 : "no reply to qmp_capabilities in %u ms",
                             client->limits.timeout_ms);
+        tell_fault(client, MIGD_QMP_FAULT_TIMED_OUT);
         tell_state(client, MIGD_QMP_SILENT, problem);
     }
     return G_SOURCE_REMOVE;

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "qmp/fault.h"
 #include "qmp/wire.h"
 
 typedef struct MigdQmpClient MigdQmpClient;
@@ -25,6 +26,8 @@ typedef struct {
     /* `problem`: why SILENT, FAULTY or REFUSED, clean text; NULL otherwise. */
     void (*state)(MigdQmpState state, const char *problem, gpointer user_data);
     void (*event)(const MigdQmpMessage *event, gpointer user_data);
+    /* Something went wrong: for counting, before anybody hears of it otherwise. May be NULL. */
+    void (*fault)(MigdQmpFault fault, gpointer user_data);
 } MigdQmpListener;
 
 typedef struct {

@@ -364,7 +364,10 @@ on_no_domain(gpointer user_data)
 static gboolean
 drive(Live *live, GError **error)
 {
-    static const MigdBackendListener listener = {on_domain, on_domain, on_removed, on_event};
+    static const MigdBackendListener listener = {.domain_added = on_domain,
+                                                 .domain_changed = on_domain,
+                                                 .domain_removed = on_removed,
+                                                 .event = on_event};
     MigdBackend *backend = migd_backend_qmp_new(qmp_dir, COMMAND_TIMEOUT_MS);
 
     live->loop = g_main_loop_new(NULL, FALSE);

@@ -2,18 +2,21 @@
 """migrationctl metrics: read by a parser of OpenMetrics, checked against what happened, and written as a whole."""
 
 import os
+import socket
 import stat
 from pathlib import Path
 
-from fake import EASY, ENDLESS, Fake
+from fake import DOMAIN, EASY, ENDLESS, Fake
+from gi.repository import GLib
 from prometheus_client import parser as prometheus
 from prometheus_client.openmetrics import parser as openmetrics
 
 from harness import promtool
+from harness.bus import Bus
 from harness.case import check, run, same
 
 
-def read(bus: Fake) -> dict[str, dict[frozenset, float]]:
+def read(bus: Bus) -> dict[str, dict[frozenset, float]]:
     """Name of a sample -> labels -> value."""
     samples: dict = {}
     for family in openmetrics.text_string_to_metric_families(bus.text("metrics")):
@@ -58,6 +61,41 @@ def a_running_migration_and_its_end():
         same(of(after, "migrations_active", direction="outgoing", state="precopy"), 0, "active")
 
 
+def a_measured_rate_says_how():
+    with Fake(easy=EASY) as bus:
+        domain = bus.domains()["easy"]
+        same(domain["DirtyRateMethod"], "", "never measured")
+        same("migrationd_domain_dirty_rate_bytes_per_second" in read(bus), False, "series of what is not known")
+        options = {"mode": GLib.Variant("s", "page-sampling")}
+        rate = bus.call(domain["Object"], DOMAIN, "MeasureDirtyRate", "(a{sv})", options)[0]["DirtyRate"]
+        same((bus.domains()["easy"]["DirtyRate"], bus.domains()["easy"]["DirtyRateMethod"]), (rate, "page-sampling"),
+             "properties")
+        same(of(read(bus), "domain_dirty_rate_bytes_per_second", domain=domain["Uuid"], method="page-sampling"), rate,
+             "series")
+
+
+def errors_of_monitors_are_counted():
+    """By a monitor of a bare QEMU that talks no QMP, and is tried again and again."""
+    with Bus() as bus:
+        bus.start_daemon("--backend=qmp", f"--qmp-dir={bus.directory}/qmp")
+        kinds = {dict(labels)["kind"]: n for labels, n in read(bus)["migrationd_qmp_errors_total"].items()}
+        same(kinds, dict.fromkeys(("generic-error", "command-not-found", "other-error", "malformed", "implausible",
+                                   "flood", "timed-out", "connection-lost"), 0), "as it starts")
+        check("migrationd_libvirt_up" not in read(bus), "libvirt, which is none of the backends")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{bus.directory}/qmp/rude.qmp")
+            listener.listen()
+            listener.settimeout(20)
+            for number in (1, 2):
+                with listener.accept()[0] as peer:
+                    peer.sendall(b"NO CARRIER\n")
+                    peer.settimeout(20)
+                    same(peer.recv(1), b"", "the connection is closed")
+                same(of(read(bus), "qmp_errors_total", kind="malformed"), number, "malformed")
+        same(sum(read(bus)["migrationd_qmp_errors_total"].values()), 2, "errors of all kinds")
+        same(bus.stop_daemon(), 0, "status of the daemon")
+
+
 def names_are_escaped():
     with Fake(**{'we"i\\\\xd': EASY}) as bus:
         names = [dict(labels)["name"] for labels in read(bus)["migrationd_domain_info"]]
@@ -100,5 +138,5 @@ def a_file_is_replaced_as_a_whole():
              "files")
 
 
-run(a_running_migration_and_its_end, names_are_escaped, the_older_format_is_fine_with_it,
-    promtool_is_content_with_the_file, a_file_is_replaced_as_a_whole)
+run(a_running_migration_and_its_end, a_measured_rate_says_how, errors_of_monitors_are_counted, names_are_escaped,
+    the_older_format_is_fine_with_it, promtool_is_content_with_the_file, a_file_is_replaced_as_a_whole)

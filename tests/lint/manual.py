@@ -43,7 +43,8 @@ TOPICS = (
 # Terms that come from elsewhere: of other places in the code, or made of two parts.
 MORE = {
     "Description=", "org.freedesktop.DBus.Error.AccessDenied", "migrationd_migrations_total",
-    "migrationd_decisions_total", "migrationd_migration_duration_seconds", "migrationd_migration_downtime_seconds"}
+    "migrationd_decisions_total", "migrationd_qmp_errors_total", "migrationd_migration_duration_seconds",
+    "migrationd_migration_downtime_seconds"}
 
 
 def table(text: str, begin: str) -> str:

@@ -53,7 +53,19 @@ on_event(MigdDomain *domain, MigdEventKind kind, guint64 argument, gpointer user
         g_string_append_printf(bench->log, "%s ", migd_status_to_string((MigdStatus)argument));
 }
 
-static const MigdBackendListener listener = {on_added, on_changed, on_removed, on_event};
+static void
+on_qmp_fault(MigdQmpFault fault, gpointer user_data)
+{
+    Bench *bench = user_data;
+
+    bench->faults[fault]++;
+}
+
+static const MigdBackendListener listener = {.domain_added = on_added,
+                                             .domain_changed = on_changed,
+                                             .domain_removed = on_removed,
+                                             .event = on_event,
+                                             .qmp_fault = on_qmp_fault};
 
 static void
 note(Bench *bench, const GError *error)

@@ -17,6 +17,7 @@ typedef struct {
     GPtrArray *domains; /* of MigdDomain *, visible now */
     GString *log;       /* what the listener was told, one word each */
     guint answers, errors, lost;
+    guint faults[MIGD_N_QMP_FAULTS];
     MigdSample sample;
     MigdKnobs knobs;
     char *error;

@@ -185,6 +185,7 @@ test_silent(void)
     (void)bench_one_vm(bench, &qemu);
     domain = bench_wait_for(bench, "silent", MIGD_DOMAIN_UNRESPONSIVE);
     g_assert_nonnull(strstr(bench_info(domain)->problem, "greeting"));
+    g_assert_cmpuint(bench->faults[MIGD_QMP_FAULT_TIMED_OUT], ==, 1);
     fake_qemu_reply(silent, "query-uuid", UUID_REPLY("77777777-2222-3333-4444-555555555555"));
     fake_qemu_say(silent, FAKE_GREETING);
     domain = bench_wait_for(bench, "silent", MIGD_DOMAIN_RUNNING);
@@ -202,6 +203,7 @@ test_faulty(void)
     rude->greeting = "NO CARRIER \x1b[2J\n";
     domain = bench_one_vm(bench, &qemu);
     g_assert_nonnull(bench_info(bench_wait_for(bench, "rude", MIGD_DOMAIN_FAULTY))->problem);
+    g_assert_cmpuint(bench->faults[MIGD_QMP_FAULT_MALFORMED], >=, 1);
     domain->backend->ops->query(domain, bench_on_sample, bench);
     spin_until(bench->answers == 1);
     g_assert_cmpuint(bench->errors, ==, 0);
@@ -250,6 +252,60 @@ test_odd_event(void)
     fake_qemu_say(qemu, "{\"event\":\"MIGRATION_PASS\",\"data\":{\"pass\":-1}}\n");
     (void)bench_wait_for(bench, "vm", MIGD_DOMAIN_FAULTY);
     g_assert_cmpstr(bench->log->str, ==, "+vm ");
+    g_assert_cmpuint(bench->faults[MIGD_QMP_FAULT_IMPLAUSIBLE], ==, 1);
+}
+
+static guint
+all_faults(const Bench *bench)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < MIGD_N_QMP_FAULTS; i++)
+        n += bench->faults[i];
+    return n;
+}
+
+/* Each is counted once, and what belongs to the life of a QEMU is not: questions that it does not
+ * know when it is first met, and a connection that ends while nobody waits for anything. */
+static void
+test_counted_faults(void)
+{
+    g_autoptr(Bench) bench = bench_new();
+    g_autoptr(FakeQemu) qemu = NULL;
+    MigdDomain *domain = bench_one_vm(bench, &qemu);
+    g_autofree char *other = NULL;
+    guint n;
+
+    g_assert_cmpuint(all_faults(bench), ==, 0);
+    fake_qemu_reply(qemu, "query-migrate", NULL);
+    domain->backend->ops->query(domain, bench_on_sample, bench);
+    spin_until(bench->errors == 1);
+    g_assert_cmpuint(bench->faults[MIGD_QMP_FAULT_NO_COMMAND], ==, 1);
+    fake_qemu_reply(qemu, "query-migrate", FAKE_SILENCE);
+    n = fake_qemu_heard(qemu, "query-migrate-parameters");
+    domain->backend->ops->query(domain, bench_on_sample, bench);
+    spin_until(fake_qemu_heard(qemu, "query-migrate-parameters") == n + 1);
+    other = g_strdup_printf(
+        "{\"error\":{\"class\":\"Kaputt\",\"desc\":\"x\"},\"id\":%" G_GUINT64_FORMAT "}\n",
+        qemu->last_id - 1); /* the parameters are asked for after it */
+    fake_qemu_say(qemu, other);
+    spin_until(bench->errors == 2);
+    g_assert_cmpuint(bench->faults[MIGD_QMP_FAULT_OTHER_CLASS], ==, 1);
+    domain->backend->ops->query(domain, bench_on_sample, bench);
+    spin_until(fake_qemu_heard(qemu, "query-migrate-parameters") == n + 2);
+    fake_qemu_hang_up(qemu);
+    spin_until(bench->errors == 3);
+    g_assert_cmpuint(bench->faults[MIGD_QMP_FAULT_LOST], ==, 1);
+    fake_qemu_reply(qemu, "query-migrate", "{}");
+    spin_until(qemu->connections == 2);
+    domain = bench_wait_for(bench, "vm", MIGD_DOMAIN_RUNNING);
+    n = bench->answers;
+    domain->backend->ops->read_knobs(domain, bench_on_knobs, bench);
+    spin_until(bench->answers == n + 1); /* and so is all that was asked before */
+    fake_qemu_hang_up(qemu);
+    spin_until(qemu->connections == 3);
+    (void)bench_wait_for(bench, "vm", MIGD_DOMAIN_RUNNING);
+    g_assert_cmpuint(all_faults(bench), ==, 3);
 }
 
 /* ---- state and events ---- */
@@ -364,6 +420,7 @@ main(int argc, char **argv)
     g_test_add_func("/backend-qmp/faulty", test_faulty);
     g_test_add_func("/backend-qmp/odd", test_odd);
     g_test_add_func("/backend-qmp/odd/event", test_odd_event);
+    g_test_add_func("/backend-qmp/counted-faults", test_counted_faults);
     g_test_add_func("/backend-qmp/events", test_events);
     g_test_add_func("/backend-qmp/running-already", test_running_already);
     g_test_add_func("/backend-qmp/begins-meanwhile", test_begins_meanwhile);

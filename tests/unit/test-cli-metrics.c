@@ -15,7 +15,8 @@ static const char domains[] =
     "  'DirtyRate': <uint64 0>},"
     " {'Uuid': <'22222222-2222-2222-2222-222222222222'>, 'Name': <'db'>, 'Backend': <'qmp'>,"
     "  'State': <'running'>, 'Profile': <'gentle'>, 'WriteProtect': <''>,"
-    "  'MemoryBytes': <uint64 0>, 'DirtyRate': <uint64 52428800>}]";
+    "  'MemoryBytes': <uint64 0>, 'DirtyRate': <uint64 52428800>,"
+    "  'DirtyRateMethod': <'dirty-ring'>}]";
 
 static const char migrations[] =
     "[{'Domain': <objectpath '/org/migrationd1/domain/22222222_2222_2222_2222_222222222222'>,"
@@ -33,10 +34,14 @@ static const char counters[] =
     "[('decisions', {'action': 'throttle', 'reason': 'plateau'}, uint64 2),"
     " ('migrations', {'direction': 'outgoing', 'result': 'succeeded', 'mechanism': 'manual-protect'}, "
     "  1),"
+    " ('qmp-errors', {'kind': 'flood'}, 0), ('qmp-errors', {'kind': 'timed-out'}, 7),"
     " ('duration_bucket', {'le': '1000000'}, 0), ('duration_bucket', {'le': '+Inf'}, 1),"
     " ('duration_sum', {}, 12345678), ('duration_count', {}, 1),"
     " ('downtime_bucket', {'le': '10000'}, 0), ('downtime_bucket', {'le': '+Inf'}, 1),"
     " ('downtime_sum', {}, 42000), ('downtime_count', {}, 1)]";
+
+static const char manager[] = "{'Version': <'1.2.3'>, 'Backends': <['qmp', 'libvirt']>,"
+                              " 'BackendProblems': <{'libvirt': 'not connected yet'}>}";
 
 static GVariant *
 parse(const char *type, const char *text)
@@ -49,13 +54,20 @@ parse(const char *type, const char *text)
 }
 
 static char *
-text_of(MigdMetricsForm form)
+text_with(MigdMetricsForm form, const char *properties)
 {
+    g_autoptr(GVariant) p = parse("a{sv}", properties);
     g_autoptr(GVariant) d = parse("aa{sv}", domains);
     g_autoptr(GVariant) m = parse("aa{sv}", migrations);
     g_autoptr(GVariant) c = parse("a(sa{ss}t)", counters);
 
-    return migd_metrics_text(form, d, m, c, "1.2.3");
+    return migd_metrics_text(form, &(MigdMetricsInput){p, d, m, c});
+}
+
+static char *
+text_of(MigdMetricsForm form)
+{
+    return text_with(form, manager);
 }
 
 static void
@@ -93,12 +105,36 @@ test_ended_ones_are_gone(void)
     g_assert_null(strstr(text, "33333333-3333-3333-3333-333333333333"));
 }
 
+/* Without the libvirt backend nothing is said about it: an alarm on 0 would never end. */
+static void
+test_libvirt(void)
+{
+    static const struct {
+        const char *manager, *says;
+    } rows[] = {
+        {"{'Backends': <['qmp', 'libvirt']>, 'BackendProblems': <@a{ss} {}>}", "_up 1\n"},
+        {"{'Backends': <['qmp', 'libvirt']>}", "_up 1\n"},
+        {"{'Backends': <['libvirt']>, 'BackendProblems': <{'libvirt': 'x'}>}", "_up 0\n"},
+        {"{'Backends': <['qmp']>, 'BackendProblems': <@a{ss} {}>}", NULL},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = text_with(MIGD_METRICS_OPEN, rows[i].manager);
+        const char *found = strstr(text, "\nmigrationd_libvirt_up ");
+
+        g_assert_true((found != NULL) == (rows[i].says != NULL));
+        if (found != NULL)
+            g_assert_true(g_str_has_prefix(found + strlen("\nmigrationd_libvirt"), rows[i].says));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/metrics/open", test_open);
     g_test_add_func("/cli/metrics/file", test_file);
+    g_test_add_func("/cli/metrics/libvirt", test_libvirt);
     g_test_add_func("/cli/metrics/ended", test_ended_ones_are_gone);
     return g_test_run();
 }

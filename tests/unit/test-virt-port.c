@@ -151,6 +151,28 @@ test_replies(void)
     g_assert_true(migd_virt_monitor_check("{\"return\":{}}", NULL));
 }
 
+static void
+test_monitor_faults(void)
+{
+    static const struct {
+        const char *reply;
+        MigdQmpFault fault;
+    } rows[] = {
+        {"", MIGD_QMP_FAULT_MALFORMED},
+        {"{\"return\":", MIGD_QMP_FAULT_MALFORMED},
+        {"{\"error\":{\"class\":\"GenericError\",\"desc\":\"x\"}}", MIGD_QMP_FAULT_GENERIC},
+        {"{\"error\":{\"class\":\"CommandNotFound\"}}", MIGD_QMP_FAULT_NO_COMMAND},
+        {"{\"error\":{}}", MIGD_QMP_FAULT_OTHER_CLASS},
+    };
+    MigdQmpFault fault;
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_assert_true(migd_virt_monitor_fault(rows[i].reply, &fault));
+        g_assert_cmpint(fault, ==, rows[i].fault);
+    }
+    g_assert_false(migd_virt_monitor_fault("{\"return\":{}}", &fault));
+}
+
 /* ---- hook ------------------------------------------------------------------------------------ */
 
 static void
@@ -333,6 +355,7 @@ main(int argc, char **argv)
     g_test_add_func("/virt/monitor/allow-list", test_allow_list);
     g_test_add_func("/virt/monitor/decisions", test_decisions_pass);
     g_test_add_func("/virt/monitor/replies", test_replies);
+    g_test_add_func("/virt/monitor/faults", test_monitor_faults);
     g_test_add_func("/virt/hook/messages", test_messages);
     g_test_add_func("/virt/hook/fifo", test_fifo);
     g_test_add_func("/virt/destinations", test_destinations);
