@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/names.h"
 #include "daemon/polkit.h"
 
@@ -19,7 +20,8 @@ static const struct {
     {MIGD_IFACE_MANAGER, "GetDomain", MIGD_ACTION_ID_INSPECT},
     {MIGD_IFACE_MANAGER, "GetMigration", MIGD_ACTION_ID_INSPECT},
     {MIGD_IFACE_MANAGER, "Migrate", MIGD_ACTION_ID_MIGRATE},
-    {MIGD_IFACE_MANAGER, "Predict", MIGD_ACTION_ID_STEER}, /* it measures */
+    {MIGD_IFACE_MANAGER, "Evacuate", MIGD_ACTION_ID_MIGRATE}, /* and once more for each domain */
+    {MIGD_IFACE_MANAGER, "Predict", MIGD_ACTION_ID_STEER},    /* it measures */
     {MIGD_IFACE_MANAGER, "ListHistory", MIGD_ACTION_ID_INSPECT},
     {MIGD_IFACE_MANAGER, "GetCounters", MIGD_ACTION_ID_INSPECT},
     {MIGD_IFACE_MANAGER, "Hold", MIGD_ACTION_ID_STEER},
@@ -62,8 +64,10 @@ typedef struct {
     GDBusMethodInvocation *invocation;
     const char *action;
     GVariant *details;
-    char *id; /* of the question to polkit */
+    char *id;                       /* of the question to polkit */
+    const char *interface, *member; /* static strings, or the invocation's */
     MigdAuthzFunc allowed;
+    MigdAuthzAnswerFunc answered; /* instead of `allowed` and an answer to the call */
     gpointer user_data;
 } Check;
 
@@ -114,20 +118,27 @@ check_free(Check *check)
 static void
 allow(Check *check)
 {
-    check->allowed(check->invocation, check->user_data);
+    if (check->answered != NULL)
+        check->answered(NULL, check->user_data);
+    else
+        check->allowed(check->invocation, check->user_data);
     check_free(check);
 }
 
 static void
 deny(Check *check, const char *name, const char *why)
 {
-    g_autofree char *text = g_strdup_printf(
-        "%s.%s needs %s%s%s", g_dbus_method_invocation_get_interface_name(check->invocation),
-        g_dbus_method_invocation_get_method_name(check->invocation),
-        check->action != NULL ? check->action : "an action that nobody has",
-        why != NULL ? ": " : "", why != NULL ? why : "");
+    g_autofree char *text =
+        g_strdup_printf("%s.%s needs %s%s%s", check->interface, check->member,
+                        check->action != NULL ? check->action : "an action that nobody has",
+                        why != NULL ? ": " : "", why != NULL ? why : "");
 
-    g_dbus_method_invocation_return_dbus_error(check->invocation, name, text);
+    if (check->answered != NULL) {
+        g_autoptr(GError) error = g_error_new_literal(MIGD_ERROR, MIGD_ERROR_ACCESS_DENIED, text);
+        check->answered(error, check->user_data);
+    } else {
+        g_dbus_method_invocation_return_dbus_error(check->invocation, name, text);
+    }
     check_free(check);
 }
 
@@ -326,26 +337,49 @@ identify(MigdAuthz *authz, const char *name, Check *check)
     g_ptr_array_add(stranger->checks, check);
 }
 
-void
-migd_authz_check(MigdAuthz *authz, GDBusMethodInvocation *invocation, const char *interface,
-                 const char *member, GVariant *details, MigdAuthzFunc allowed, gpointer user_data)
+static void
+ask(MigdAuthz *authz, const Check *question, GVariant *details)
 {
-    const char *name = g_dbus_method_invocation_get_sender(invocation);
+    const char *name = g_dbus_method_invocation_get_sender(question->invocation);
     Sender *sender = name != NULL ? g_hash_table_lookup(authz->senders, name) : NULL;
-    Check *check = g_new0(Check, 1);
+    Check *check = g_memdup2(question, sizeof *question);
 
-    *check = (Check){.authz = authz,
-                     .invocation = invocation,
-                     .action = migd_authz_action(interface, member),
-                     .details = details != NULL ? g_variant_ref_sink(details) : NULL,
-                     .allowed = allowed,
-                     .user_data = user_data};
+    check->authz = authz;
+    check->action = migd_authz_action(check->interface, check->member);
+    check->details = details != NULL ? g_variant_ref_sink(details) : NULL;
     if (name == NULL)
         deny_access(check, "the caller has no identity");
     else if (sender != NULL)
         decide(check, sender);
     else
         identify(authz, name, check);
+}
+
+void
+migd_authz_check(MigdAuthz *authz, GDBusMethodInvocation *invocation, const char *interface,
+                 const char *member, GVariant *details, MigdAuthzFunc allowed, gpointer user_data)
+{
+    const Check check = {.invocation = invocation,
+                         .interface = interface,
+                         .member = member,
+                         .allowed = allowed,
+                         .user_data = user_data};
+
+    ask(authz, &check, details);
+}
+
+void
+migd_authz_ask(MigdAuthz *authz, GDBusMethodInvocation *invocation, const char *interface,
+               const char *member, GVariant *details, MigdAuthzAnswerFunc answered,
+               gpointer user_data)
+{
+    const Check check = {.invocation = invocation,
+                         .interface = interface,
+                         .member = member,
+                         .answered = answered,
+                         .user_data = user_data};
+
+    ask(authz, &check, details);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -34,6 +34,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdAuthz, migd_authz_free)
 
 typedef void (*MigdAuthzFunc)(GDBusMethodInvocation *invocation, gpointer user_data);
 
+/* `error` (AccessDenied) is NULL when it is allowed. */
+typedef void (*MigdAuthzAnswerFunc)(const GError *error, gpointer user_data);
+
+/* Asks for the sender of `invocation`, a call that has passed migd_authz_check(), whether it could
+ * call something else as well. `answered` is called exactly once, at once or later, also when
+ * `authz` is freed. `details` as below. */
+void migd_authz_ask(MigdAuthz *authz, GDBusMethodInvocation *invocation, const char *interface,
+                    const char *member, GVariant *details, MigdAuthzAnswerFunc answered,
+                    gpointer user_data);
+
 /* Calls `allowed`, at once or later, when the sender may do what it calls; else the call is
  * answered with an error. Whatever the call is about must be looked up (again) in `allowed`, which
  * is not called any more once `authz` is freed. `details` (a{ss}, may be NULL, taken if floating)

@@ -99,6 +99,19 @@ details_of(const MigdBus *bus, GDBusMethodInvocation *invocation)
     return g_variant_builder_end(&details);
 }
 
+void
+migd_bus_ask(MigdBus *bus, GDBusMethodInvocation *invocation, const MigdManagedDomain *domain,
+             const char *destination, MigdAuthzAnswerFunc answered, gpointer user_data)
+{
+    GVariantBuilder details;
+
+    g_variant_builder_init(&details, G_VARIANT_TYPE("a{ss}"));
+    add_domain(bus, &details, domain->uuid);
+    add_detail(&details, "destination", destination);
+    migd_authz_ask(bus->authz, invocation, MIGD_IFACE_MANAGER, "Migrate",
+                   g_variant_builder_end(&details), answered, user_data);
+}
+
 /* ---- the queue ------------------------------------------------------------------------------- */
 
 static void
@@ -178,6 +191,7 @@ migd_bus_gate_close(MigdBus *bus)
 {
     GDBusMethodInvocation *invocation;
 
+    bus->stopping = TRUE;
     g_clear_handle_id(&bus->calls_source, g_source_remove);
     while ((invocation = g_queue_pop_head(bus->calls)) != NULL)
         g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_FAILED,

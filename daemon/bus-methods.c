@@ -3,6 +3,7 @@
  * One function a method, by table. Each runs behind the gate and looks its object up by the path of
  * the call; wrong arguments end here as InvalidArgument.
  */
+#include "daemon/bus-evacuate.h"
 #include "daemon/bus-predict.h"
 #include "daemon/bus-private.h"
 
@@ -170,93 +171,6 @@ migd_bus_find_profile(MigdBus *bus, const MigdManagedDomain *domain, const char 
     }
     *ret = *profile;
     return TRUE;
-}
-
-/* Answered once the hypervisor has taken the command, or refused it. */
-typedef struct {
-    GDBusMethodInvocation *invocation;
-    char *path; /* of the migration */
-} Starting;
-
-static void
-started(const GError *error, gpointer user_data)
-{
-    g_autofree Starting *starting = user_data;
-    g_autofree char *path = starting->path;
-
-    if (error != NULL)
-        g_dbus_method_invocation_return_gerror(starting->invocation, error);
-    else
-        g_dbus_method_invocation_return_value(starting->invocation, g_variant_new("(o)", path));
-}
-
-static gboolean
-check_connections(const MigdManagedDomain *domain, guint32 connections, GError **error)
-{
-    const MigdBackendOps *ops = domain->domain->backend->ops;
-
-    if (connections <= MAX(ops->max_connections, 1))
-        return TRUE;
-    if (ops->max_connections == 0)
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
-                    "option \"parallel-connections\": not for domains of the backend %s",
-                    ops->name);
-    else
-        g_set_error(error, MIGD_ERROR, MIGD_ERROR_INVALID_ARGUMENT,
-                    "option \"parallel-connections\": at most %u", ops->max_connections);
-    return FALSE;
-}
-
-static gboolean
-read_request(MigdBus *bus, const MigdManagedDomain *domain, GVariant *options,
-             MigdMigrateRequest *request, MigdProfile *profile, GError **error)
-{
-    const char *profile_name = NULL;
-    MigdProfile scratch;
-    const MigdOption rows[] = {{"id", "s", &request->id},
-                               {"profile", "s", &profile_name},
-                               {"migrate-uri", "s", &request->migrate_uri},
-                               {"postcopy", "b", &request->allow_postcopy},
-                               {"parallel-connections", "u", &request->connections}};
-
-    /* Twice: which profile the single keys go on top of is an option, too. */
-    migd_profile_init(&scratch);
-    return migd_options_read(options, rows, G_N_ELEMENTS(rows), &scratch, error) &&
-           domain->domain->backend->ops->check_destination(request->destination,
-                                                           request->migrate_uri, error) &&
-           check_connections(domain, request->connections, error) &&
-           migd_bus_find_profile(bus, domain, profile_name, profile, error) &&
-           migd_options_read(options, rows, G_N_ELEMENTS(rows), profile, error);
-}
-
-static void
-migrate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters)
-{
-    g_autoptr(GVariant) options = g_variant_get_child_value(parameters, 2);
-    MigdMigrateRequest request = {0};
-    MigdManagedDomain *domain;
-    MigdProfile profile;
-    g_autofree char *fresh = g_uuid_string_random();
-    const char *name;
-    GError *error = NULL;
-
-    g_variant_get_child(parameters, 0, "&s", &name);
-    g_variant_get_child(parameters, 1, "&s", &request.destination);
-    request.id = fresh;
-    request.profile = &profile;
-    domain = migd_manager_find_domain(bus->manager, name, &error);
-    if (domain == NULL || !read_request(bus, domain, options, &request, &profile, &error)) {
-        refuse(invocation, error);
-        return;
-    }
-    Starting *starting = g_new0(Starting, 1);
-    starting->invocation = invocation;
-    starting->path = migd_object_path(MIGD_BUS_MIGRATION_PREFIX, request.id);
-    if (!migd_manager_migrate(bus->manager, domain, &request, started, starting, &error)) {
-        g_free(starting->path);
-        g_free(starting);
-        refuse(invocation, error);
-    }
 }
 
 static void
@@ -528,7 +442,8 @@ static const struct {
     {MIGD_IFACE_MANAGER, "ListMigrations", list_migrations},
     {MIGD_IFACE_MANAGER, "GetDomain", get_domain},
     {MIGD_IFACE_MANAGER, "GetMigration", get_migration},
-    {MIGD_IFACE_MANAGER, "Migrate", migrate},
+    {MIGD_IFACE_MANAGER, "Migrate", migd_bus_migrate},
+    {MIGD_IFACE_MANAGER, "Evacuate", migd_bus_evacuate},
     {MIGD_IFACE_MANAGER, "Predict", migd_bus_predict},
     {MIGD_IFACE_MANAGER, "ListHistory", migd_bus_list_history},
     {MIGD_IFACE_MANAGER, "GetCounters", get_counters},

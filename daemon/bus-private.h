@@ -24,6 +24,7 @@ struct MigdBus {
     MigdCounters *counters;
     GQueue *calls; /* of GDBusMethodInvocation: not served yet */
     guint calls_source;
+    gboolean stopping; /* nothing is begun any more */
     GDBusObjectManagerServer *server;
     MigdBusDump *dump;
     MigdDBusManager *root;
@@ -46,6 +47,10 @@ typedef void (*MigdBusHandler)(MigdBus *bus, GDBusMethodInvocation *invocation,
 
 /* NULL: no such method. */
 MigdBusHandler migd_bus_find_handler(const char *interface, const char *member);
+
+/* Asks whether the caller may migrate `domain` to `destination`, as if it had called Migrate. */
+void migd_bus_ask(MigdBus *bus, GDBusMethodInvocation *invocation, const MigdManagedDomain *domain,
+                  const char *destination, MigdAuthzAnswerFunc answered, gpointer user_data);
 
 /* The profile `name`, or, NULL, the one that the domain would get. */
 gboolean migd_bus_find_profile(MigdBus *bus, const MigdManagedDomain *domain, const char *name,

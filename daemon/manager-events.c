@@ -102,6 +102,12 @@ on_event(MigdDomain *hypervisor, MigdEventKind kind, guint64 argument, gpointer 
     }
     if (is_about_way_in(domain, kind, status))
         return;
+    if (domain->watch != NULL && migd_watch_is_queued(domain->watch)) {
+        if (kind == MIGD_EVENT_STATUS && !is_running(status))
+            return; /* of one before it */
+        migd_watch_give_up(domain->watch, MIGD_RESULT_CANCELED,
+                           "somebody else began to migrate it before its turn came");
+    }
     if (migd_manager_is_migrating(domain)) {
         migd_watch_event(domain->watch, kind, argument);
         return;

@@ -28,6 +28,9 @@ struct MigdManager {
     GQueue *finished;       /* of MigdWatch (borrowed), oldest first */
     GQueue *expiry_sources; /* of source ids, in the order of `finished` */
 
+    GQueue batches; /* of MigdBatch: something of them waits */
+    guint batch_source;
+
     GPtrArray *left_open; /* of MigdOpenTrace: by an earlier daemon, domain not seen yet */
     guint give_up_source; /* ... and not waited for any longer */
 };
@@ -35,6 +38,13 @@ struct MigdManager {
 void migd_managed_domain_free(gpointer domain);
 gboolean migd_manager_is_migrating(const MigdManagedDomain *domain);
 void migd_manager_tell_counts(MigdManager *manager);
+
+/* Whether it could begin now: its state, and leases. */
+gboolean
+migd_manager_may_begin(const MigdManager *manager, const MigdManagedDomain *domain, GError **error);
+/* Checks `request` and announces its (borrowed) watch, which is not started. NULL: refused. */
+MigdWatch *migd_manager_prepare(MigdManager *manager, MigdManagedDomain *domain,
+                                const MigdMigrateRequest *request, gboolean queued, GError **error);
 
 /* Registers and announces; returns the (borrowed) watch. `domain` may be NULL: its hypervisor is
  * gone. */

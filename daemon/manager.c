@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "daemon/batch.h"
 
 /* ---- what others ask ------------------------------------------------------------------------- */
 
@@ -239,6 +240,7 @@ on_finished(MigdWatch *watch, gpointer user_data)
     }
     prune(manager);
     migd_manager_tell_counts(manager);
+    migd_batches_advance(manager);
 }
 
 static void
@@ -348,9 +350,14 @@ migd_manager_is_migrating(const MigdManagedDomain *domain)
 }
 
 gboolean
-migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
-                     const MigdMigrateRequest *request, MigdDoneFunc done, gpointer user_data,
-                     GError **error)
+migd_manager_may_begin(const MigdManager *manager, const MigdManagedDomain *domain, GError **error)
+{
+    return check_state(domain, error) && check_holds(manager, domain, error);
+}
+
+MigdWatch *
+migd_manager_prepare(MigdManager *manager, MigdManagedDomain *domain,
+                     const MigdMigrateRequest *request, gboolean queued, GError **error)
 {
     MigdWatchSetup setup = {
         .id = request->id,
@@ -360,22 +367,33 @@ migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
         .destination = request->destination,
         .migrate_uri = request->migrate_uri,
         .connections = request->connections,
+        .queued = queued,
         .profile = request->profile,
         .costs = migd_predictor_costs(manager->predictor, domain->uuid, request->destination),
         .observe = migd_manager_observes_domain(manager, domain->uuid)};
-    MigdWatch *watch;
 
     if (!check_id(manager, setup.id, error))
-        return FALSE;
+        return NULL;
     if (migd_manager_is_migrating(domain) || domain->taking_up) {
         g_set_error(error, MIGD_ERROR, MIGD_ERROR_MIGRATION_IN_PROGRESS, "%s is being migrated",
                     domain->name);
-        return FALSE;
+        return NULL;
     }
-    if (!check_state(domain, error) || !check_holds(manager, domain, error))
-        return FALSE;
+    if (!migd_manager_may_begin(manager, domain, error))
+        return NULL;
     setup.trace_path = migd_traces_path(manager->trace_directory, setup.id);
-    watch = migd_manager_add_watch(manager, domain, domain->domain, &setup);
+    return migd_manager_add_watch(manager, domain, domain->domain, &setup);
+}
+
+gboolean
+migd_manager_migrate(MigdManager *manager, MigdManagedDomain *domain,
+                     const MigdMigrateRequest *request, MigdDoneFunc done, gpointer user_data,
+                     GError **error)
+{
+    MigdWatch *watch = migd_manager_prepare(manager, domain, request, /* queued= */ FALSE, error);
+
+    if (watch == NULL)
+        return FALSE;
     migd_watch_start(watch, request->allow_postcopy, done, user_data);
     migd_predictor_expect(manager->predictor, watch, request->allow_postcopy);
     return TRUE;
@@ -495,6 +513,7 @@ migd_manager_new(const MigdConfigSource *source, MigdConfig *config, GPtrArray *
     manager->finished = g_queue_new();
     manager->expiry_sources = g_queue_new();
     manager->left_open = g_ptr_array_new();
+    g_queue_init(&manager->batches);
     manager->holds = migd_holds_new(holds_changed, manager);
     return manager;
 }
@@ -519,6 +538,7 @@ migd_manager_free(MigdManager *manager)
     g_hash_table_iter_init(&iter, manager->watches);
     while (g_hash_table_iter_next(&iter, NULL, &watch))
         migd_watch_detach(watch);
+    migd_batches_free(manager);
     migd_predictor_free(manager->predictor);
     g_ptr_array_unref(manager->backends); /* answers what is under way, with errors */
     g_clear_handle_id(&manager->give_up_source, g_source_remove);

@@ -162,6 +162,9 @@ got_knobs_to_start(const MigdKnobs *knobs, const GError *error, gpointer user_da
 void
 migd_watch_start(MigdWatch *watch, gboolean allow_postcopy, MigdDoneFunc done, gpointer user_data)
 {
+    watch->start_us = migd_watch_clock();
+    watch->info.start_realtime_us = migd_watch_realtime(watch->start_us);
+    watch->info.state = MIGD_WATCH_PREPARING;
     watch->starting = TRUE;
     watch->starting_postcopy = allow_postcopy;
     watch->start_done = done;
@@ -170,6 +173,20 @@ migd_watch_start(MigdWatch *watch, gboolean allow_postcopy, MigdDoneFunc done, g
                    watch->info.destination, watch->info.profile.name,
                    watch->info.observe ? ", observed only" : "");
     migd_watch_ops(watch)->read_knobs(watch->domain, got_knobs_to_start, migd_watch_ref(watch));
+    migd_watch_changed(watch);
+}
+
+gboolean
+migd_watch_is_queued(const MigdWatch *watch)
+{
+    return watch->info.state == MIGD_WATCH_QUEUED;
+}
+
+void
+migd_watch_give_up(MigdWatch *watch, MigdResult result, const char *problem)
+{
+    watch->ending = TRUE;
+    migd_watch_finish(watch, result, problem);
 }
 
 /* ---- started by somebody else ---------------------------------------------------------------- */

@@ -25,9 +25,13 @@ static const struct {
 };
 
 static const char *const state_words[] = {
-    [MIGD_WATCH_PREPARING] = "preparing",   [MIGD_WATCH_PRECOPY] = "precopy",
-    [MIGD_WATCH_SWITCHOVER] = "switchover", [MIGD_WATCH_POSTCOPY] = "postcopy",
-    [MIGD_WATCH_FINISHED] = "finished",     [MIGD_WATCH_POSTCOPY_PAUSED] = "postcopy-paused",
+    [MIGD_WATCH_QUEUED] = "queued",
+    [MIGD_WATCH_PREPARING] = "preparing",
+    [MIGD_WATCH_PRECOPY] = "precopy",
+    [MIGD_WATCH_SWITCHOVER] = "switchover",
+    [MIGD_WATCH_POSTCOPY] = "postcopy",
+    [MIGD_WATCH_FINISHED] = "finished",
+    [MIGD_WATCH_POSTCOPY_PAUSED] = "postcopy-paused",
 };
 
 static const char *const result_words[] = {

@@ -39,6 +39,7 @@ migd_watch_new(MigdDomain *domain, const MigdWatchSetup *setup, const MigdWatchL
     info->migrate_uri = g_strdup(setup->migrate_uri);
     info->connections = setup->connections;
     info->incoming = setup->incoming;
+    info->state = setup->queued ? MIGD_WATCH_QUEUED : MIGD_WATCH_PREPARING;
     info->start_realtime_us = (guint64)g_get_real_time();
     info->profile = *setup->profile;
     info->costs = setup->costs;
@@ -349,6 +350,18 @@ refuse_request(MigdDoneFunc done, gpointer user_data, MigdError code, const char
         done(error, user_data);
 }
 
+static void
+request_of_queued(MigdWatch *watch, MigdAction action, MigdDoneFunc done, gpointer user_data)
+{
+    if (action != MIGD_ACTION_ABORT) {
+        refuse_request(done, user_data, MIGD_ERROR_NOT_SUPPORTED, "it waits for its turn");
+        return;
+    }
+    migd_watch_give_up(watch, MIGD_RESULT_CANCELED, "cancelled before its turn came");
+    if (done != NULL)
+        done(NULL, user_data);
+}
+
 void
 migd_watch_request(MigdWatch *watch, MigdAction action, MigdDoneFunc done, gpointer user_data)
 {
@@ -357,6 +370,8 @@ migd_watch_request(MigdWatch *watch, MigdAction action, MigdDoneFunc done, gpoin
     else if (watch->info.incoming)
         refuse_request(done, user_data, MIGD_ERROR_NOT_SUPPORTED,
                        "an incoming migration is steered at its source");
+    else if (migd_watch_is_queued(watch))
+        request_of_queued(watch, action, done, user_data);
     else if (watch->has_request)
         refuse_request(done, user_data, MIGD_ERROR_MIGRATION_IN_PROGRESS,
                        "another request is under way");

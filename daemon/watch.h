@@ -14,6 +14,7 @@
 typedef struct MigdWatch MigdWatch;
 
 typedef enum {
+    MIGD_WATCH_QUEUED, /* waits for its turn */
     MIGD_WATCH_PREPARING,
     MIGD_WATCH_PRECOPY,
     MIGD_WATCH_SWITCHOVER,
@@ -81,6 +82,7 @@ typedef struct {
     const char *migrate_uri; /* NULL = none */
     guint32 connections;     /* 0 = as many as it needs */
     gboolean incoming;       /* no trace then */
+    gboolean queued;         /* migd_watch_start() comes later */
     const MigdProfile *profile;
     MigdCosts costs;  /* of a pause, as known; 0 = not known */
     gboolean observe; /* decide, but touch nothing */
@@ -109,6 +111,10 @@ char *migd_watch_boot_id(void);
  * enable it at the hypervisor. */
 void
 migd_watch_start(MigdWatch *watch, gboolean allow_postcopy, MigdDoneFunc done, gpointer user_data);
+
+gboolean migd_watch_is_queued(const MigdWatch *watch);
+/* Finishes one that is queued. */
+void migd_watch_give_up(MigdWatch *watch, MigdResult result, const char *problem);
 
 /* Watches a migration that somebody else has started. */
 void migd_watch_follow(MigdWatch *watch);

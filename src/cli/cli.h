@@ -54,6 +54,7 @@ typedef enum {
     MIGD_TAKES_WHAT = 1 << 20,
     MIGD_TAKES_WHO = 1 << 21,
     MIGD_TAKES_WHY = 1 << 22,
+    MIGD_TAKES_AT_ONCE = 1 << 23,
 } MigdTakes;
 
 typedef struct {
@@ -73,6 +74,7 @@ typedef struct {
     gboolean batch, once, check, chart;
     gboolean postcopy, persistent;
     guint parallel; /* connections; 0 = not given */
+    guint at_once;  /* migrations; 0 = not given */
     char *migrate_uri;
     guint seconds; /* 0 = not given */
     char *mode;    /* of measuring */

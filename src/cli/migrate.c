@@ -3,6 +3,7 @@
  * Starting a migration and, with --wait, following it to its end. The match rule is in place before
  * the call, under an identity of our own choice, so that no signal is missed however fast it ends.
  */
+#include "cli/migrate.h"
 #include "cli/verbs.h"
 
 #include <glib-unix.h>
@@ -123,7 +124,6 @@ on_finished(Wait *wait, GVariant *parameters)
         return;
     g_variant_get(parameters, "(&s@a{sv})", &result, &wait->report);
     wait->result = g_strdup(result);
-    wait->exit = g_str_equal(result, "succeeded") ? MIGD_EXIT_DONE : MIGD_EXIT_FAILED;
     g_main_loop_quit(wait->loop);
 }
 
@@ -188,22 +188,28 @@ on_interrupt(gpointer user_data)
 
 /* ---- the verb ------------------------------------------------------------------------------ */
 
-static GVariant *
-call_options(const MigdCli *cli, const char *id)
+GVariant *
+migd_migrate_options(const MigdCli *cli, const char *id)
 {
     g_auto(GVariantBuilder) options = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+    const struct {
+        const char *name, *value;
+    } words[] = {{"id", id}, {"profile", cli->profile}, {"migrate-uri", cli->migrate_uri}};
+    const struct {
+        const char *name;
+        guint32 value;
+    } numbers[] = {{"parallel-connections", cli->parallel}, {"at-once", cli->at_once}};
 
-    g_variant_builder_add(&options, "{sv}", "id", g_variant_new_string(id));
-    if (cli->profile != NULL)
-        g_variant_builder_add(&options, "{sv}", "profile", g_variant_new_string(cli->profile));
-    if (cli->migrate_uri != NULL)
-        g_variant_builder_add(&options, "{sv}", "migrate-uri",
-                              g_variant_new_string(cli->migrate_uri));
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+        if (words[i].value != NULL)
+            g_variant_builder_add(&options, "{sv}", words[i].name,
+                                  g_variant_new_string(words[i].value));
+    for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
+        if (numbers[i].value != 0)
+            g_variant_builder_add(&options, "{sv}", numbers[i].name,
+                                  g_variant_new_uint32(numbers[i].value));
     if (cli->postcopy)
         g_variant_builder_add(&options, "{sv}", "postcopy", g_variant_new_boolean(TRUE));
-    if (cli->parallel != 0)
-        g_variant_builder_add(&options, "{sv}", "parallel-connections",
-                              g_variant_new_uint32(cli->parallel));
     for (char **option = cli->options; option != NULL && *option != NULL; option++) {
         const char *equals = strchr(*option, '=');
         g_autofree char *key = g_strndup(*option, (gsize)(equals - *option));
@@ -212,21 +218,22 @@ call_options(const MigdCli *cli, const char *id)
     return g_variant_builder_end(&options);
 }
 
-static MigdExit
-print_result(const Wait *wait)
+MigdExit
+migd_migrate_print_result(const MigdCli *cli, const char *id, const char *name, const char *word,
+                          GVariant *report)
 {
-    const MigdStyle *style = &wait->cli->style;
-    GVariant *report = wait->report;
+    const MigdStyle *style = &cli->style;
+    MigdExit exit = g_str_equal(word, "succeeded") ? MIGD_EXIT_DONE : MIGD_EXIT_FAILED;
 
-    if (wait->cli->output != MIGD_OUTPUT_TEXT) {
+    if (cli->output != MIGD_OUTPUT_TEXT) {
         g_autoptr(MigdJson) object = migd_json_object_new();
-        migd_json_add_string(object, "Id", wait->id);
-        migd_json_add_string(object, "Result", wait->result);
+        migd_json_add_string(object, "Id", id);
+        migd_json_add_string(object, "Result", word);
         migd_json_add_dict(object, report);
-        migd_cli_print_json(wait->cli, object);
-        return wait->exit;
+        migd_cli_print_json(cli, object);
+        return exit;
     }
-    g_autofree char *result = migd_style_text(style, wait->result);
+    g_autofree char *result = migd_style_text(style, word);
     g_autofree char *total = migd_format_duration(migd_dict_number(report, "total_us"));
     g_autofree char *pause = migd_format_duration(migd_dict_number(report, "downtime_us"));
     g_autofree char *sent = migd_style_bytes(style, migd_dict_number(report, "transferred_bytes"));
@@ -234,9 +241,9 @@ print_result(const Wait *wait)
     g_autofree char *why = migd_style_text(style, migd_dict_string(report, "error"));
     g_autoptr(GString) out = g_string_new(NULL);
 
-    g_string_append_printf(out, "%s: ", wait->name);
-    migd_paint(out, style, wait->exit == MIGD_EXIT_DONE ? MIGD_INK_GOOD : MIGD_INK_BAD, result);
-    if (wait->exit == MIGD_EXIT_DONE)
+    g_string_append_printf(out, "%s: ", name);
+    migd_paint(out, style, exit == MIGD_EXIT_DONE ? MIGD_INK_GOOD : MIGD_INK_BAD, result);
+    if (exit == MIGD_EXIT_DONE)
         g_string_append_printf(out, " in %s, pause %s", total, pause);
     else
         g_string_append_printf(out, " after %s", total);
@@ -246,7 +253,7 @@ print_result(const Wait *wait)
                            sent, migd_dict_number(report, "passes"), lost,
                            why[0] != '\0' ? ": " : "", why);
     migd_cli_print(out->str);
-    return wait->exit;
+    return exit;
 }
 
 static MigdExit
@@ -296,8 +303,8 @@ migd_verb_migrate(MigdCli *cli, char **arguments, GError **error)
         wait_prepare(&wait);
     reply = migd_cli_call(
         cli, MIGD_BUS_ROOT, MIGD_IFACE_MANAGER, "Migrate",
-        g_variant_new("(ss@a{sv})", arguments[0], arguments[1], call_options(cli, id)), "(o)",
-        error);
+        g_variant_new("(ss@a{sv})", arguments[0], arguments[1], migd_migrate_options(cli, id)),
+        "(o)", error);
     if (reply == NULL)
         return MIGD_EXIT_FAILED;
     if (!cli->wait)
@@ -306,5 +313,7 @@ migd_verb_migrate(MigdCli *cli, char **arguments, GError **error)
     if (wait.result == NULL)
         g_main_loop_run(wait.loop);
     end_progress(&wait);
-    return wait.result != NULL ? print_result(&wait) : wait.exit;
+    return wait.result != NULL
+               ? migd_migrate_print_result(cli, id, wait.name, wait.result, wait.report)
+               : wait.exit;
 }

@@ -18,7 +18,7 @@ typedef struct {
     char **options, **words;
     gboolean no_legend, ascii, bytes, help, version, wait, batch, once, check, chart;
     gboolean postcopy, persistent, enable;
-    int parallel, seconds, entries;
+    int parallel, seconds, entries, at_once;
     char *bandwidth, *max_age, *what, *who, *why;
 } Raw;
 
@@ -85,6 +85,7 @@ parse_raw(char **argv, Raw *raw, GError **error)
         {"chart", 0, 0, G_OPTION_ARG_NONE, &raw->chart, NULL, NULL},
         {"postcopy", 0, 0, G_OPTION_ARG_NONE, &raw->postcopy, NULL, NULL},
         {"parallel", 0, 0, G_OPTION_ARG_INT, &raw->parallel, NULL, NULL},
+        {"at-once", 0, 0, G_OPTION_ARG_INT, &raw->at_once, NULL, NULL},
         {"migrate-uri", 0, 0, G_OPTION_ARG_STRING, &raw->migrate_uri, NULL, NULL},
         {"persistent", 0, 0, G_OPTION_ARG_NONE, &raw->persistent, NULL, NULL},
         {"seconds", 0, 0, G_OPTION_ARG_INT, &raw->seconds, NULL, NULL},
@@ -121,6 +122,7 @@ given(const Raw *raw)
            (raw->once ? MIGD_TAKES_ONCE : 0u) | (raw->check ? MIGD_TAKES_CHECK : 0u) |
            (raw->chart ? MIGD_TAKES_CHART : 0u) | (raw->postcopy ? MIGD_TAKES_POSTCOPY : 0u) |
            (raw->parallel != NOT_GIVEN ? MIGD_TAKES_PARALLEL : 0u) |
+           (raw->at_once != NOT_GIVEN ? MIGD_TAKES_AT_ONCE : 0u) |
            (raw->migrate_uri != NULL ? MIGD_TAKES_MIGRATE_URI : 0u) |
            (raw->persistent ? MIGD_TAKES_PERSISTENT : 0u) |
            (raw->seconds != NOT_GIVEN ? MIGD_TAKES_SECONDS : 0u) |
@@ -185,6 +187,8 @@ parse_values(const Raw *raw, MigdCli *cli, GError **error)
     }
     if (raw->parallel != NOT_GIVEN && raw->parallel < 1)
         return refuse(error, "--parallel= takes a number of connections from 1");
+    if (raw->at_once != NOT_GIVEN && (raw->at_once < 1 || raw->at_once > 16))
+        return refuse(error, "--at-once= takes 1 to 16");
     if (raw->seconds != NOT_GIVEN && (raw->seconds < 1 || raw->seconds > 60))
         return refuse(error, "--seconds= takes 1 to 60");
     if (raw->entries != NOT_GIVEN && (raw->entries < 1 || !raw->enable))
@@ -213,6 +217,7 @@ keep(Raw *raw, MigdCli *cli)
     cli->chart = raw->chart;
     cli->postcopy = raw->postcopy;
     cli->parallel = raw->parallel != NOT_GIVEN ? (guint)raw->parallel : 0;
+    cli->at_once = raw->at_once != NOT_GIVEN ? (guint)raw->at_once : 0;
     cli->migrate_uri = g_steal_pointer(&raw->migrate_uri);
     cli->persistent = raw->persistent;
     cli->seconds = raw->seconds != NOT_GIVEN ? (guint)raw->seconds : 0;
@@ -229,7 +234,8 @@ gboolean
 migd_parse_arguments(char **argv, MigdCli *cli, const MigdVerb **ret_verb, char ***ret_arguments,
                      char **ret_text, GError **error)
 {
-    g_auto(Raw) raw = {.parallel = NOT_GIVEN, .seconds = NOT_GIVEN, .entries = NOT_GIVEN};
+    g_auto(Raw) raw = {
+        .parallel = NOT_GIVEN, .seconds = NOT_GIVEN, .entries = NOT_GIVEN, .at_once = NOT_GIVEN};
     const MigdVerb *verb;
     char **arguments;
 

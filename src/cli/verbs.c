@@ -17,6 +17,10 @@ static const MigdVerb verbs[] = {
      MIGD_TAKES_PROFILE | MIGD_TAKES_OPTION | MIGD_TAKES_ID | MIGD_TAKES_WAIT | MIGD_TAKES_TIMEOUT |
          MIGD_TAKES_POSTCOPY | MIGD_TAKES_PARALLEL | MIGD_TAKES_MIGRATE_URI,
      migd_verb_migrate},
+    {"evacuate", "DEST", "Migrate all guests of this host, one after another", 1, 1,
+     MIGD_TAKES_PROFILE | MIGD_TAKES_OPTION | MIGD_TAKES_WAIT | MIGD_TAKES_TIMEOUT |
+         MIGD_TAKES_POSTCOPY | MIGD_TAKES_PARALLEL | MIGD_TAKES_MIGRATE_URI | MIGD_TAKES_AT_ONCE,
+     migd_verb_evacuate},
     {"predict", "VM [DEST]", "What a migration would come to, before it starts", 1, 2,
      MIGD_TAKES_PROFILE | MIGD_TAKES_OPTION | MIGD_TAKES_POSTCOPY | MIGD_TAKES_SECONDS |
          MIGD_TAKES_MODE | MIGD_TAKES_BANDWIDTH | MIGD_TAKES_MAX_AGE,
@@ -72,6 +76,7 @@ static const struct {
     {MIGD_TAKES_POSTCOPY, "--postcopy", "Make post-copy possible; the destination must allow it"},
     {MIGD_TAKES_PARALLEL, "--parallel=N", "libvirt: connections, instead of as many as needed"},
     {MIGD_TAKES_MIGRATE_URI, "--migrate-uri=URI", "libvirt: where the stream goes"},
+    {MIGD_TAKES_AT_ONCE, "--at-once=N", "So many at a time, 1 (the default) to 16"},
     {MIGD_TAKES_PERSISTENT, "--persistent", "For the next start of the VM as well"},
     {MIGD_TAKES_SECONDS, "--seconds=N", "How long to measure, 1 to 60"},
     {MIGD_TAKES_MODE, "--mode=MODE", "page-sampling, or on KVM dirty-bitmap, dirty-ring"},

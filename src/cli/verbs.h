@@ -37,6 +37,7 @@ gboolean migd_parse_arguments(char **argv, MigdCli *cli, const MigdVerb **ret_ve
 MigdExit migd_verb_list(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_status(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_migrate(MigdCli *cli, char **arguments, GError **error);
+MigdExit migd_verb_evacuate(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_predict(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_history(MigdCli *cli, char **arguments, GError **error);
 MigdExit migd_verb_cancel(MigdCli *cli, char **arguments, GError **error);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A polkit whose answers a test decides: a process of its own on the test's bus.
 
-RULES is a JSON file, read anew for each question: action -> "yes", "no", "challenge", "hang", "error" or "garbage".
+RULES is a JSON file, read anew for each question: action -> "yes", "no", "challenge", "hang", "error" or "garbage";
+"ACTION DOMAIN" comes before ACTION.
 Questions and cancellations go to LOG, a JSON object a line.
 """
 
@@ -38,7 +39,8 @@ def main(address: str, rules: str, log: str):
 
     def check(invocation, subject, action, details, flags, cancel_id):
         note(subject=subject, action=action, details=details, flags=flags)
-        rule = json.loads(Path(rules).read_text(encoding="utf-8"))[action]
+        table = json.loads(Path(rules).read_text(encoding="utf-8"))
+        rule = table.get(f"{action} {details.get('domain')}", table[action])
         if rule == "hang":
             hanging[invocation.get_sender(), cancel_id] = invocation
         elif rule == "error":

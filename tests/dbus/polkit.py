@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from fake import DOMAIN, ENDLESS, MANAGER, ROOT, Fake, as_nobody
+from fake import DOMAIN, EASY, ENDLESS, MANAGER, ROOT, Fake, as_nobody
 from gi.repository import GLib
 
 from harness.case import Skip, check, run, same
@@ -32,6 +32,18 @@ print("asked", flush=True)
 time.sleep(60)
 """
 
+EVACUATE = """
+import sys
+from gi.repository import Gio, GLib
+bus = Gio.DBusConnection.new_for_address_sync(sys.argv[1], Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+                                              | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+try:
+    bus.call_sync("org.migrationd1", "/org/migrationd1", "org.migrationd1.Manager", "Evacuate",
+                  GLib.Variant("(sa{sv})", ("unix:/there", {})), None, 0, 30000, None)
+except GLib.Error as e:
+    print(e.message)
+"""
+
 
 class Polkit(Fake):
     """The bus is "the system bus" for the daemon. `rules`: answers for actions, "no" where none is given."""
@@ -48,7 +60,10 @@ class Polkit(Fake):
         self.allow(**rules)
 
     def allow(self, **rules: str):
-        Path(self.rules).write_text(json.dumps({f"org.migrationd1.{a}": rules.get(a, "no") for a in ACTIONS}))
+        """Of an action, or ACTION_DOMAIN."""
+        words = dict.fromkeys(ACTIONS, "no") | rules
+        Path(self.rules).write_text(
+            json.dumps({f"org.migrationd1.{word}".replace("_", " "): answer for word, answer in words.items()}))
 
     def launch(self):
         if self.present:
@@ -99,6 +114,35 @@ def subject_and_details():
         same([q["details"] for q in questions],
              [known | {"destination": "unix:/there"}] * 2
              + [known | {"migration": own.rsplit("/", 1)[1].replace("_", "-")}, {"mode": "observe"}], "details")
+
+
+def an_evacuation_is_asked_about_for_each_guest():
+    """What a rule denies for a guest cannot be had by evacuating it."""
+    with Polkit(inspect="yes", migrate="yes", migrate_secret="no", migrate_web="challenge") as bus:
+        for name in ("secret", "web"):
+            bus.add(name, EASY)
+            bus.wait(lambda: name in bus.domains(), f"domain {name}")
+        same(as_nobody(bus, [f"{ROOT} {MANAGER} Evacuate ('unix:/there', {{'Deadline': <'none'>}})"]), ["ok"], "answer")
+        same([q["details"].get("domain") for q in bus.lines("action")], [None, "endless", "secret", "web"], "questions")
+        check(all(q["details"]["destination"] == "unix:/there" for q in bus.lines("action")), "details: destination")
+        same([m["DomainName"] for m in bus.migrations()], ["endless"], "migrations")
+        bus.allow(inspect="yes")
+        same(as_nobody(bus, [f"{ROOT} {MANAGER} Evacuate ('unix:/there', @a{{sv}} {{}})"]), [DENIED], "answer")
+        same(len(bus.lines("action")), 5, "questions: none about a guest without permission for the call")
+
+
+def a_stopping_daemon_answers_an_evacuation():
+    with Polkit(inspect="yes", migrate="yes", migrate_endless="hang") as bus:
+        os.chmod(bus.directory, 0o711)
+        client = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c",
+                                   EVACUATE, bus.address], cwd="/", stdout=subprocess.PIPE, text=True)
+        try:
+            bus.wait(lambda: len(bus.lines("action")) == 2, "the questions")
+            same(bus.stop_daemon(), 0, "status of the daemon")
+            check("stopping" in client.communicate(timeout=30)[0], "the answer")
+        finally:
+            client.kill()
+            client.wait()
 
 
 def root_is_not_asked_about():
@@ -162,5 +206,6 @@ def the_daemon_ends_with_a_dialog_open():
             client.wait()
 
 
-run(answers, subject_and_details, root_is_not_asked_about, looking_is_asked_once, no_answer_is_no,
-    without_polkit_only_root, a_dialog_ends_with_its_caller, the_daemon_ends_with_a_dialog_open)
+run(answers, subject_and_details, an_evacuation_is_asked_about_for_each_guest, a_stopping_daemon_answers_an_evacuation,
+    root_is_not_asked_about, looking_is_asked_once, no_answer_is_no, without_polkit_only_root,
+    a_dialog_ends_with_its_caller, the_daemon_ends_with_a_dialog_open)
