@@ -40,6 +40,10 @@ double migd_sim_random_factor(MigdSim *sim);
 double migd_sim_link_bps(const MigdSim *sim);
 double migd_sim_stream_bps(const MigdSim *sim);
 
+/* What the guest stands still for when nothing is left to send: the last sync, the device state and
+ * what nobody sees, the start at the destination. Post-copy has this pause, too. */
+double migd_sim_least_pause_s(const MigdSim *sim);
+
 /* The part of what QEMU counts as left that has to be sent: in the first pass it also counts pages
  * that were never written, which cost next to nothing. */
 double migd_sim_written_part(const MigdSim *sim);

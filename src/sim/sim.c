@@ -157,7 +157,7 @@ migd_sim_act(MigdSim *sim, const MigdDecision *decision)
         migd_sim_merge_dirty(sim);
         sim->status = MIGD_STATUS_POSTCOPY;
         sim->throttle_pct = 0;
-        sim->pause_s = sim->values[MIGD_SCN_FIXED_DOWNTIME];
+        sim->pause_s = migd_sim_least_pause_s(sim);
         return TRUE;
     case MIGD_ACTION_PAUSE:
         sim->knobs.downtime_limit_us = FORCED_LIMIT_US;
