@@ -24,6 +24,14 @@
 /* A sync shorter than this part of its pass cannot be told from unsteady sending. */
 #define NOTICEABLE 0.1
 
+/* Estimates that differ by no more than this factor are of the same thing. */
+#define AGREE 1.25
+
+/* A rate may be off by this many times what the newest six passes were off: nearly three sigma. Not
+ * by more than half, which is also what is taken while they are not known. */
+#define FARTHER 2.0
+#define MOST_OFF 0.5
+
 /* The usual changes more slowly. */
 #define USUAL_FADE 0.85
 
@@ -76,7 +84,10 @@ migd_link_read(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pas
         bytes >= link->window_start_bytes)
         return;
     if (link->window_start_us != 0 && elapsed_us > 0) {
-        double bps = rate(link->window_start_bytes, bytes, elapsed_us);
+        /* Nothing is sent while a sync lasts. */
+        double syncs_us = link->window_syncs * link->sync_s * G_USEC_PER_SEC;
+        double sending_us = MAX((double)elapsed_us - syncs_us, (double)elapsed_us / 10);
+        double bps = rate(link->window_start_bytes, bytes, (gint64)sending_us);
 
         link->window_bps = link->window_bps > 0 ? (link->window_bps + bps) / 2 : bps;
         link->windows_bps[link->n_windows++ % G_N_ELEMENTS(link->windows_bps)] = bps;
@@ -86,6 +97,7 @@ migd_link_read(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pas
     }
     link->window_start_us = time_us;
     link->window_start_bytes = bytes;
+    link->window_syncs = 0;
 }
 
 gboolean
@@ -100,19 +112,28 @@ migd_link_begin_pass(MigdLink *link, gint64 time_us, guint64 bytes)
     link->pass_start_us = time_us;
     link->pass_start_bytes = bytes;
     link->pass_bps = 0;
+    link->window_syncs++;
 }
 
-/* The shortest of the newest estimates: an unsteady link makes each too long, never too short. */
+/* The shortest of the newest estimates: an unsteady link makes each too long, never too short. One
+ * that is small against its pass may be no more than that, unless they agree. */
 static void
 note_sync(MigdLink *link, double sync_s, double pass_s)
 {
-    link->syncs_s[link->n_syncs++ % G_N_ELEMENTS(link->syncs_s)] =
-        sync_s > NOTICEABLE * pass_s ? sync_s : 0;
+    guint n = G_N_ELEMENTS(link->syncs);
+    double least = HUGE_VAL, least_noticeable = HUGE_VAL, most = 0;
+
+    link->syncs[link->n_syncs++ % n] = (MigdSync){MAX(sync_s, 0), sync_s > NOTICEABLE * pass_s};
     if (link->n_syncs < 2)
         return;
-    link->sync_s = HUGE_VAL;
-    for (guint i = 0; i < MIN(link->n_syncs, G_N_ELEMENTS(link->syncs_s)); i++)
-        link->sync_s = MIN(link->sync_s, link->syncs_s[i]);
+    for (guint i = 0; i < MIN(link->n_syncs, n); i++) {
+        const MigdSync *sync = &link->syncs[i];
+
+        least = MIN(least, sync->seconds);
+        most = MAX(most, sync->seconds);
+        least_noticeable = MIN(least_noticeable, sync->noticeable ? sync->seconds : 0);
+    }
+    link->sync_s = link->n_syncs >= n && most <= AGREE * least ? least : least_noticeable;
 }
 
 /* What the link carries now, by the best of the newest windows: the sync at the end of a pass makes
@@ -136,8 +157,10 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
     if (duration_us <= 0 || sent == 0)
         return;
     double seconds = (double)duration_us / G_USEC_PER_SEC;
-    if (link->pass_bps > 0 && !first_pass)
-        note_sync(link, seconds - (double)sent / link->pass_bps, seconds);
+    /* A pass too short to see its rate: what the link carried so far is the best guess at it. */
+    double sending_bps = link->pass_bps > 0 ? link->pass_bps : link->bps;
+    if (sending_bps > 0 && !first_pass)
+        note_sync(link, seconds - (double)sent / sending_bps, seconds);
     double bps = (double)sent / MAX(seconds - link->sync_s, seconds / 20);
     if (duration_us > LONG_PASS_US && link->sync_s <= 0 && late_rate(link) > 0)
         bps = late_rate(link);
@@ -146,12 +169,15 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
     if (first_pass)
         bps = MAX(bps, link->usual_bps);
 
+    if (!first_pass && link->bps > 0)
+        link->off[link->n_off++ % G_N_ELEMENTS(link->off)] = fabs(bps / link->bps - 1);
+
     /* A dip is waited out, and what it carried says nothing of what comes after it. */
     if (migd_link_dips(link) && !first_pass)
         return;
     double weight = MIN((double)duration_us / WINDOW_US, 1);
     gboolean other = link->bps > 0 && fabs(log(bps / link->bps)) > log(OTHER_LINK);
-    double kept = other ? FADE * weight * link->weight * FADE : FADE * link->weight;
+    double kept = pow(FADE, weight) * link->weight;
 
     /* A short pass is no proof of another link, a whole window is. */
     if (other && weight >= 1)
@@ -160,8 +186,19 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
     link->weight = kept + weight;
     if (first_pass)
         link->usual_bps = bps;
-    kept = USUAL_FADE * link->usual_weight;
+    kept = pow(USUAL_FADE, weight) * link->usual_weight;
     link->usual_bps = (kept * link->usual_bps + weight * bps) / (kept + weight);
     link->usual_weight = kept + weight;
     link->most_bps = MAX(link->most_bps, link->usual_bps);
+}
+
+double
+migd_link_least_bps(const MigdLink *link)
+{
+    double bps = link->window_bps > 0 ? MIN(link->window_bps, link->usual_bps) : link->usual_bps;
+    double off = link->n_off < G_N_ELEMENTS(link->off) ? MOST_OFF : 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS(link->off); i++)
+        off = MAX(off, FARTHER * link->off[i]);
+    return bps * (1 - MIN(off, MOST_OFF));
 }

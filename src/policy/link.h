@@ -8,6 +8,11 @@
 #include <glib.h>
 
 typedef struct {
+    double seconds;
+    gboolean noticeable; /* against its pass */
+} MigdSync;
+
+typedef struct {
     double bps;        /* to be expected of the next passes; 0 = not known */
     double usual_bps;  /* what it has carried on the whole, dips apart */
     double most_bps;   /* that it has carried over a pass */
@@ -19,6 +24,7 @@ typedef struct {
     gint64 dip_since_us; /* so long that it counts as a dip; 0 = it does not */
     gint64 window_start_us;
     guint64 window_start_bytes;
+    guint window_syncs; /* since then */
     gint64 pass_start_us;
     guint64 pass_start_bytes;
     double pass_bps;       /* best rate since the present pass began */
@@ -26,8 +32,10 @@ typedef struct {
     guint n_windows;       /* read so far */
     double weight;         /* of what `bps` averages */
     double usual_weight;   /* of what `usual_bps` averages */
-    double syncs_s[3];     /* newest estimates of `sync_s` */
+    MigdSync syncs[3];     /* newest estimates of `sync_s` */
     guint n_syncs;         /* made so far */
+    double off[6];         /* how far the newest passes were off what was expected, relative */
+    guint n_off;           /* passes so far */
 } MigdLink;
 
 /* A reading in pre-copy: `bytes` on the wire at `time_us`. */
@@ -43,3 +51,6 @@ void migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean 
  * back.
  */
 gboolean migd_link_dips(const MigdLink *link);
+
+/* What it carries at least at any one moment, the pause for instance. */
+double migd_link_least_bps(const MigdLink *link);
