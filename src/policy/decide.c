@@ -28,9 +28,6 @@
 #define HOPELESS_PASSES 5
 #define HOPELESS_DEADLINE_PART (1 / 3.0)
 
-/* Hidden bytes are sent at the rate of the moment of the pause, which may be half of today's. */
-#define HIDDEN_MARGIN 2
-
 /* A guest that has made no progress for this many passes does not converge, whatever the forecast.
  */
 #define STALLED_PASSES 8
@@ -41,8 +38,9 @@
 #define USELESS_PASSES 2
 
 /* Bytes that a link of unsteady speed may carry in no time at all leave this part of the cap, or
- * nothing would ever end. */
+ * nothing would ever end; if what they usually take leaves it, with this much to spare. */
 #define LEAST_LIMIT 0.05
+#define LEAST_ROOM 1.1
 
 /* What counts as progress: this part of what was left before. */
 #define PROGRESS 0.8
@@ -191,8 +189,6 @@ pending(const MigdView *view)
     case MIGD_ACTION_RELEASE:
         /* Told to keep out before it engaged: there is no effect to wait for. */
         return track->last.throttle_pct > 1 && track->syncs_since_action < PATIENCE_SYNCS;
-    case MIGD_ACTION_SET_DOWNTIME:
-        return FALSE; /* in force at once, and arithmetic: there is nothing to look at */
     default:
         return track->syncs_since_action < 1;
     }
@@ -340,6 +336,17 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
     }
 }
 
+/* Guest seconds that the throttle in force has taken so far. */
+static double
+taken_s(const MigdTrack *track)
+{
+    double taken = 0;
+
+    for (guint i = track->n_passes; i > 0 && track->passes[i - 1].throttle_pct >= 5; i--)
+        taken += (double)track->passes[i - 1].duration_us * track->passes[i - 1].throttle_pct;
+    return taken / 100 / G_USEC_PER_SEC;
+}
+
 static gboolean
 rule_useless_throttle(const MigdView *view, MigdDecision *decision)
 {
@@ -347,7 +354,8 @@ rule_useless_throttle(const MigdView *view, MigdDecision *decision)
 
     if (view->state.throttle < 0.05 || view->track->syncs_since_reached < passes ||
         !migd_view_may(view, MIGD_ACTION_RELEASE) || view->ends > MIGD_HOPE ||
-        !without_progress(view->track, passes, SHOW_S, PROGRESS))
+        (taken_s(view->track) < MIGD_TRIAL_S &&
+         !without_progress(view->track, passes, SHOW_S, PROGRESS)))
         return FALSE;
     decision->trigger_pct = 1;
     return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
@@ -418,17 +426,26 @@ seconds_to_deadline(const MigdTrack *track)
     return ((double)deadline_us - (double)(track->last.time_us - track->start_us)) / G_USEC_PER_SEC;
 }
 
+/* What the profile's pause leaves after what it costs whatever is left to send. It may fall into a
+ * bad moment of the link.
+ */
+static double
+room(const MigdTrack *track)
+{
+    return (double)track->profile.max_downtime_us / G_USEC_PER_SEC -
+           learned_pause_s(track, migd_link_least_bps(&track->link));
+}
+
 /* The downtime limit that keeps the whole pause within the profile's: what else the pause costs is
  * taken off. */
 static double
-limit_within_cap(const MigdTrack *track)
+limit_within_cap(const MigdTrack *track, double room_s)
 {
     double most_s = (double)track->profile.max_downtime_us / G_USEC_PER_SEC;
-    double bps = track->link.window_bps > 0 ? MIN(track->link.window_bps, track->link.usual_bps)
-                                            : track->link.usual_bps;
-    double cap_s = most_s - MAX(learned_pause_s(track, bps / HIDDEN_MARGIN), track->link.sync_s);
+    double cap_s = MIN(room_s, most_s - track->link.sync_s);
+    double usual_s = most_s - LEAST_ROOM * learned_pause_s(track, track->link.usual_bps);
 
-    return track->costs.hidden_bytes > 0 ? MAX(cap_s, LEAST_LIMIT * most_s) : cap_s;
+    return track->costs.hidden_bytes > 0 ? MAX(cap_s, MIN(LEAST_LIMIT * most_s, usual_s)) : cap_s;
 }
 
 static MigdView
@@ -436,7 +453,8 @@ look(const MigdTrack *track)
 {
     MigdView view = {
         .track = track,
-        .cap_s = limit_within_cap(track),
+        .room_s = room(track),
+        .cap_s = limit_within_cap(track, room(track)),
         .to_deadline_s = seconds_to_deadline(track),
         .forced = track->acted && (track->action.action == MIGD_ACTION_PAUSE ||
                                    track->action.action == MIGD_ACTION_POSTCOPY),

@@ -176,6 +176,13 @@ postcopy_cost(double pull_s)
     return pull_s * (1 + LOST_WEIGHT * POSTCOPY_LOSS);
 }
 
+/* Post-copy pauses the guest too, for all that is not memory. */
+static gboolean
+may_postcopy(const MigdView *view)
+{
+    return view->room_s > 0 && migd_view_may(view, MIGD_ACTION_POSTCOPY);
+}
+
 static guint32
 most_pct(const MigdView *view)
 {
@@ -251,7 +258,7 @@ try_levels(const MigdView *view, Search *search)
 
     for (guint h = 0; h < MIGD_MAX_HYPOTHESES; h++)
         search->best[h] = HUGE_VAL;
-    if (migd_view_may(view, MIGD_ACTION_POSTCOPY))
+    if (may_postcopy(view))
         allow_for_postcopy(view, search);
     if (!migd_view_may(view, MIGD_ACTION_THROTTLE))
         return;
@@ -309,7 +316,10 @@ strongest(const MigdView *view, const Search *search)
 {
     Candidate candidate = search->tried[0];
 
-    candidate.forced = candidate.level_pct == most_pct(view);
+    double pass_s = view->state.remaining_bytes / view->state.bandwidth_bps;
+
+    candidate.forced = candidate.level_pct == most_pct(view) &&
+                       LOOKS * pass_s * candidate.level_pct / 100 < MIGD_TRIAL_S;
     return candidate;
 }
 
@@ -366,8 +376,7 @@ postcopy_is_best(const MigdView *view, double other_cost, MigdDecision *decision
     guint64 time_us = migd_from_double(pull_s * 1e6);
     guint64 bytes = migd_from_double(view->state.remaining_bytes);
 
-    if (!migd_view_may(view, MIGD_ACTION_POSTCOPY) || view->ends > MIGD_HOPE ||
-        view->track->n_passes < POSTCOPY_PASSES ||
+    if (!may_postcopy(view) || view->ends > MIGD_HOPE || view->track->n_passes < POSTCOPY_PASSES ||
         postcopy_cost(pull_s) * POSTCOPY_REGRET > other_cost)
         return FALSE;
     decision->time_us_left = (MigdRange){time_us, time_us, time_us};

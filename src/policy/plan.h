@@ -17,6 +17,9 @@
 /* Downtime limits this close are the same: QEMU takes whole ms. */
 #define MIGD_LIMIT_SLACK_S 0.002
 
+/* Guest seconds that a throttle may take for nothing but hope. */
+#define MIGD_TRIAL_S 60
+
 /* Nobody plans further than this, seconds. */
 #define MIGD_HORIZON_S 3600
 
@@ -27,9 +30,11 @@ typedef struct {
     MigdForecast waiting;
     MigdPrice wait;   /* of doing nothing; all 0 before the first sync */
     MigdPrice within; /* of doing nothing but raising the pause to its cap */
-    double ends;  /* `within.ends`, or 0 when there was no progress for so long that it cannot be
-                     true */
-    double cap_s; /* downtime-limit that keeps the pause within the profile's; may be <= 0 */
+    double ends;   /* `within.ends`, or 0 when there was no progress for so long that it cannot be
+                      true */
+    double cap_s;  /* downtime-limit that keeps the pause within the profile's; may be <= 0 */
+    double room_s; /* of the profile's pause, after what it costs whatever is left to send; may be
+                      <= 0 */
     double to_deadline_s; /* HUGE_VAL: none */
     gboolean forced;      /* an irreversible step was taken: no second thoughts */
 } MigdView;

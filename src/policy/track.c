@@ -12,8 +12,8 @@
 
 /* A migration of ours starts with a pause of this part of one copy of the memory, but not with less
  * than the second part of what it may take, or than QEMU's own bookkeeping takes. */
-#define START_PART 0.05
-#define START_LEAST (1 / 12.0)
+#define START_PART 0.01
+#define START_LEAST (1 / 30.0)
 #define START_MIN_US 5000
 
 /* QEMU judges the dirty rate at syncs at least this far apart. */
@@ -304,6 +304,9 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
             1u << (decision->action == MIGD_ACTION_ARM ? MIGD_ACTION_THROTTLE : decision->action);
         return;
     }
+    /* In force at once, and arithmetic: there is nothing to look at, and what there was goes on. */
+    if (decision->action == MIGD_ACTION_SET_DOWNTIME)
+        return;
     track->acted = TRUE;
     track->action = *decision;
     track->action_us = CLAMP(time_us, 0, MAX_TIME_US);

@@ -11,6 +11,7 @@ KINDS = {
     "latency": "from MIGRATION_PASS on the socket to the command on the socket",
     "predict": "predictions against what came, on real QEMUs",
     "policy": "engines against the best plan, on described migrations",
+    "random": "the policy against its peers on random described migrations",
     "flood": "what a flood of calls does to a live migration",
     "idle": "what migrationd costs with 50 QEMUs and nothing to do",
 }
