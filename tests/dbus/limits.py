@@ -103,6 +103,59 @@ def a_burst_of_calls_is_cut():
         same(bus.wait_end(bus.migrate("easy"))[0], "succeeded", "a migration after that")
 
 
+class Client:
+    """A connection of its own."""
+
+    def __init__(self, bus: Fake):
+        self.connection = Gio.DBusConnection.new_for_address_sync(
+            bus.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION,
+            None, None)
+        self.answers = 0
+        self.errors: list[tuple[str, str]] = []
+
+    def _answered(self, connection, result):
+        try:
+            connection.call_finish(result)
+        except GLib.Error as e:
+            self.errors.append((Gio.DBusError.get_remote_error(e), e.message))
+        self.answers += 1
+
+    def send(self, number: int):
+        """Returns when the bus has all of them."""
+        for _ in range(number):
+            self.connection.call("org.migrationd1", ROOT, MANAGER, "ListDomains", GLib.Variant("(a{sv})", ({},)), None,
+                                 Gio.DBusCallFlags.NONE, 30000, None, self._answered)
+        self.connection.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId", None, None,
+                                  Gio.DBusCallFlags.NONE, 10000, None)
+
+
+def new_connections_are_cut_together():
+    """Each keeps its own limit of 8 calls before its user is known, but all of them together have 256."""
+    with Fake(easy=EASY) as bus:
+        clients = [Client(bus) for _ in range(40)]
+        # Who they are is asked of the bus, which has answered nothing before it has delivered all calls: exact figures.
+        bus.daemon.send_signal(signal.SIGSTOP)
+        try:
+            for client in clients:
+                client.send(8)
+        finally:
+            bus.daemon.send_signal(signal.SIGCONT)
+        bus.wait(lambda: all(c.answers == 8 for c in clients), "an answer to each call", 30)
+        errors = [e for c in clients for e in c.errors]
+        same(len(errors), 40 * 8 - 256, "refusals")
+        same({name for name, _ in errors}, {LIMITS}, "errors")
+        check(all("256 calls of new connections" in text for _, text in errors), f"{errors[:1]}")
+        check(any(not c.errors for c in clients), "nobody was served in full")
+        for client in clients:
+            client.send(8)
+        bus.wait(lambda: all(c.answers == 16 for c in clients), "an answer to each call", 30)
+        same(len([e for c in clients for e in c.errors]), len(errors), "refusals once it is known who they are")
+        late = Client(bus)
+        late.send(8)
+        bus.wait(lambda: late.answers == 8, "an answer to each call of a new connection", 30)
+        same(late.errors, [], "refusals of a new connection")
+
+
 def answers_that_nobody_wants_are_counted():
     """Without it such calls would be free, and the count would never fall again."""
     needs_root()
@@ -205,5 +258,6 @@ def the_log_level_can_be_set():
         same(bus.get(LOG_CONTROL_PATH, LOG_CONTROL)["LogLevel"], "info", "level after a reload: as configured")
 
 
-run(a_burst_of_calls_is_cut, answers_that_nobody_wants_are_counted, a_lease_keeps_a_guest_here, a_lease_keeps_hands_off,
-    a_lease_ends_with_its_holder, leases_are_few, the_log_level_can_be_set)
+run(a_burst_of_calls_is_cut, new_connections_are_cut_together, answers_that_nobody_wants_are_counted,
+    a_lease_keeps_a_guest_here, a_lease_keeps_hands_off, a_lease_ends_with_its_holder, leases_are_few,
+    the_log_level_can_be_set)
