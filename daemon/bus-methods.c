@@ -364,7 +364,10 @@ switch_to_postcopy(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *pa
 
     if (watch == NULL || !take_no_options(invocation, options))
         return;
-    if (!migd_watch_can(watch, MIGD_ACTION_POSTCOPY))
+    if (migd_watch_is_queued(watch))
+        g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+                                              "it waits for its turn");
+    else if (!migd_watch_can(watch, MIGD_ACTION_POSTCOPY))
         g_dbus_method_invocation_return_error(invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
                                               "post-copy was not enabled when the migration began");
     else if (!migd_profile_allows(&migd_watch_info(watch)->profile, MIGD_ACTION_POSTCOPY))
@@ -419,6 +422,12 @@ open_trace(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *parameters
         g_dbus_method_invocation_return_error(
             invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
             "an incoming migration has no trace here: its source keeps it");
+        return;
+    }
+    if (migd_watch_is_queued(watch)) {
+        g_dbus_method_invocation_return_error(
+            invocation, MIGD_ERROR, MIGD_ERROR_NOT_SUPPORTED,
+            "it waits for its turn: there is no trace before it begins");
         return;
     }
     fd = open(migd_watch_info(watch)->trace_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -489,7 +489,8 @@ find_for_prediction(const char *uuid, gboolean *ret_busy, gpointer user_data)
 
     if (domain == NULL)
         return NULL;
-    *ret_busy = migd_manager_is_migrating(domain) || domain->taking_up;
+    *ret_busy = (migd_manager_is_migrating(domain) && !migd_watch_is_queued(domain->watch)) ||
+                domain->taking_up;
     return domain->domain;
 }
 

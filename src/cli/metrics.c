@@ -106,10 +106,12 @@ uuid_of(const char *path)
     return g_strdelimit(g_strdup(slash != NULL ? slash + 1 : path), "_", '-');
 }
 
+/* One that waits for its turn has nothing to show yet. */
 static gboolean
 is_running(GVariant *migration)
 {
-    return migd_dict_string(migration, "Result")[0] == '\0';
+    return migd_dict_string(migration, "Result")[0] == '\0' &&
+           !g_str_equal(migd_dict_string(migration, "State"), "queued");
 }
 
 static void

@@ -106,7 +106,10 @@ def what_comes_before_its_turn():
         result, report = bus.wait_end(canceled)
         same((result, report["error"]), ("canceled", "cancelled before its turn came"), "one that is cancelled")
         bus.call(held, MIGRATION, "SetLimits", "(a{sv})", {"MaxDowntime": GLib.Variant("s", "1s")})
-        refused(ERROR + "NotSupported", postcopy=lambda: bus.call(held, MIGRATION, "SwitchToPostcopy", "(a{sv})", {}))
+        refused(ERROR + "NotSupported", "waits for its turn",
+                postcopy=lambda: bus.call(held, MIGRATION, "SwitchToPostcopy", "(a{sv})", {}))
+        refused(ERROR + "NotSupported", "no trace before it begins", trace=lambda: bus.call(held, MIGRATION, "OpenTrace"))
+        same(bus.json("predict", "c", "--seconds=1")["known"], True, "a prediction of one that waits")
         lease = hold(bus, "c", "x", "y")
         bus.do("d", "migrate")
         result, report = bus.wait_end(taken)

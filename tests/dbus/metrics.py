@@ -4,16 +4,17 @@
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 from fake import DOMAIN, EASY, ENDLESS, Fake
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 from prometheus_client import parser as prometheus
 from prometheus_client.openmetrics import parser as openmetrics
 
-from harness import promtool
+from harness import paths, promtool
 from harness.bus import Bus
-from harness.case import check, run, same
+from harness.case import Skip, check, run, same
 
 
 def read(bus: Bus) -> dict[str, dict[frozenset, float]]:
@@ -96,6 +97,27 @@ def errors_of_monitors_are_counted():
         same(bus.stop_daemon(), 0, "status of the daemon")
 
 
+def libvirt_is_up_or_not():
+    """By a libvirt that is not there, and by the one that libvirt's library plays by itself."""
+    if not os.path.exists(os.path.join(os.path.dirname(paths.migrationd()), "backend-libvirt.so")):
+        raise Skip("built without libvirt")
+    for uri, up in (("qemu+unix:///system?socket=/nonexistent/socket", 0), ("test:///default", 1)):
+        with Bus() as bus:
+            bus.start_daemon("--backend=libvirt", f"--libvirt-uri={uri}")
+            end = time.monotonic() + 20
+            while "libvirt" not in bus.log_text():  # one line says how it went
+                check(time.monotonic() < end, "nothing is said about libvirt")
+                time.sleep(0.02)
+            same(of(read(bus), "libvirt_up"), up, f"{uri}: up")
+            problems = bus.connection().call_sync(
+                "org.migrationd1", "/org/migrationd1", "org.freedesktop.DBus.Properties", "Get",
+                GLib.Variant("(ss)", ("org.migrationd1.Manager", "BackendProblems")), None, Gio.DBusCallFlags.NONE, 5000,
+                None).unpack()[0]
+            same(list(problems), [] if up else ["libvirt"], f"{uri}: problems")
+            check(up or "/nonexistent/socket" in problems["libvirt"], f"{problems}")
+            same(bus.stop_daemon(), 0, "status of the daemon")
+
+
 def names_are_escaped():
     with Fake(**{'we"i\\\\xd': EASY}) as bus:
         names = [dict(labels)["name"] for labels in read(bus)["migrationd_domain_info"]]
@@ -138,5 +160,5 @@ def a_file_is_replaced_as_a_whole():
              "files")
 
 
-run(a_running_migration_and_its_end, a_measured_rate_says_how, errors_of_monitors_are_counted, names_are_escaped,
-    the_older_format_is_fine_with_it, promtool_is_content_with_the_file, a_file_is_replaced_as_a_whole)
+run(a_running_migration_and_its_end, a_measured_rate_says_how, errors_of_monitors_are_counted, libvirt_is_up_or_not,
+    names_are_escaped, the_older_format_is_fine_with_it, promtool_is_content_with_the_file, a_file_is_replaced_as_a_whole)

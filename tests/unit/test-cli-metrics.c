@@ -28,7 +28,10 @@ static const char migrations[] =
     "  'StartTime': <uint64 1700000123456789>},"
     " {'Domain': <objectpath '/org/migrationd1/domain/33333333_3333_3333_3333_333333333333'>,"
     "  'Direction': <'outgoing'>, 'State': <'finished'>, 'Result': <'succeeded'>,"
-    "  'TotalBytes': <uint64 1073741824>, 'TransferredBytes': <uint64 1073741824>}]";
+    "  'TotalBytes': <uint64 1073741824>, 'TransferredBytes': <uint64 1073741824>},"
+    " {'Domain': <objectpath '/org/migrationd1/domain/44444444_4444_4444_4444_444444444444'>,"
+    "  'Direction': <'outgoing'>, 'State': <'queued'>, 'Result': <''>,"
+    "  'StartTime': <uint64 1700000123456789>}]";
 
 static const char counters[] =
     "[('decisions', {'action': 'throttle', 'reason': 'plateau'}, uint64 2),"
@@ -97,12 +100,14 @@ test_file(void)
 }
 
 static void
-test_ended_ones_are_gone(void)
+test_only_running_ones(void)
 {
     g_autofree char *text = text_of(MIGD_METRICS_OPEN);
 
     g_assert_nonnull(strstr(text, "22222222-2222-2222-2222-222222222222"));
     g_assert_null(strstr(text, "33333333-3333-3333-3333-333333333333"));
+    g_assert_null(strstr(text, "44444444-4444-4444-4444-444444444444"));
+    g_assert_nonnull(strstr(text, "state=\"queued\"} 1\n"));
 }
 
 /* Without the libvirt backend nothing is said about it: an alarm on 0 would never end. */
@@ -135,6 +140,6 @@ main(int argc, char **argv)
     g_test_add_func("/cli/metrics/open", test_open);
     g_test_add_func("/cli/metrics/file", test_file);
     g_test_add_func("/cli/metrics/libvirt", test_libvirt);
-    g_test_add_func("/cli/metrics/ended", test_ended_ones_are_gone);
+    g_test_add_func("/cli/metrics/running", test_only_running_ones);
     return g_test_run();
 }
