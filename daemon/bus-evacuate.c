@@ -144,7 +144,7 @@ typedef struct {
 
 typedef struct {
     Evacuation *evacuation;
-    char *uuid;
+    char *uuid, *name;
     GError *error; /* it stays here: why */
 } Guest;
 
@@ -154,6 +154,7 @@ guest_free(gpointer data)
     Guest *guest = data;
 
     g_free(guest->uuid);
+    g_free(guest->name);
     g_clear_error(&guest->error);
     g_free(guest);
 }
@@ -187,7 +188,8 @@ add_refusal(GVariantBuilder *refused, const Guest *guest)
     g_autofree char *text = migd_text_clean(guest->error->message);
 
     g_variant_builder_add(refused, "(oss)", path, name, text);
-    migd_log(MIGD_LOG_NOTICE, &(MigdLogFields){.domain_uuid = guest->uuid},
+    migd_log(MIGD_LOG_NOTICE,
+             &(MigdLogFields){.domain_uuid = guest->uuid, .domain_name = guest->name},
              "stays here at an evacuation: %s", text);
 }
 
@@ -296,7 +298,9 @@ migd_bus_evacuate(MigdBus *bus, GDBusMethodInvocation *invocation, GVariant *par
         if (!is_guest(domain))
             continue;
         guest = g_new0(Guest, 1);
-        *guest = (Guest){.evacuation = evacuation, .uuid = g_strdup(domain->uuid)};
+        *guest = (Guest){.evacuation = evacuation,
+                         .uuid = g_strdup(domain->uuid),
+                         .name = g_strdup(domain->name)};
         g_ptr_array_add(evacuation->guests, guest);
         evacuation->unanswered++;
         migd_bus_ask(bus, invocation, domain, destination, permitted, guest);

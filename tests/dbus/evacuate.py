@@ -94,7 +94,7 @@ def who_stays_and_why():
         same(stay["held"][1], "held is held by backup: a \\x1bwhy", "text")
         same(bus.wait_end(paths[0])[0], "succeeded", "result")
         os.close(lease)
-        check("stays here at an evacuation: held is held by backup" in bus.log_text(), "the log does not say it")
+        check("held: stays here at an evacuation: held is held by backup" in bus.log_text(), "the log does not say it")
 
 
 def what_comes_before_its_turn():
@@ -108,7 +108,8 @@ def what_comes_before_its_turn():
         bus.call(held, MIGRATION, "SetLimits", "(a{sv})", {"MaxDowntime": GLib.Variant("s", "1s")})
         refused(ERROR + "NotSupported", "waits for its turn",
                 postcopy=lambda: bus.call(held, MIGRATION, "SwitchToPostcopy", "(a{sv})", {}))
-        refused(ERROR + "NotSupported", "no trace before it begins", trace=lambda: bus.call(held, MIGRATION, "OpenTrace"))
+        refused(ERROR + "NotSupported", "no trace before it begins",
+                trace=lambda: bus.call(held, MIGRATION, "OpenTrace"))
         same(bus.json("predict", "c", "--seconds=1")["known"], True, "a prediction of one that waits")
         lease = hold(bus, "c", "x", "y")
         bus.do("d", "migrate")

@@ -7,13 +7,13 @@ import stat
 import time
 from pathlib import Path
 
-from fake import DOMAIN, EASY, ENDLESS, Fake
+from fake import DOMAIN, EASY, ENDLESS, MANAGER, PROPERTIES, ROOT, Fake
 from gi.repository import Gio, GLib
 from prometheus_client import parser as prometheus
 from prometheus_client.openmetrics import parser as openmetrics
 
 from harness import paths, promtool
-from harness.bus import Bus
+from harness.bus import NAME, Bus
 from harness.case import Skip, check, run, same
 
 
@@ -110,9 +110,8 @@ def libvirt_is_up_or_not():
                 time.sleep(0.02)
             same(of(read(bus), "libvirt_up"), up, f"{uri}: up")
             problems = bus.connection().call_sync(
-                "org.migrationd1", "/org/migrationd1", "org.freedesktop.DBus.Properties", "Get",
-                GLib.Variant("(ss)", ("org.migrationd1.Manager", "BackendProblems")), None, Gio.DBusCallFlags.NONE, 5000,
-                None).unpack()[0]
+                NAME, ROOT, PROPERTIES, "Get", GLib.Variant("(ss)", (MANAGER, "BackendProblems")), None,
+                Gio.DBusCallFlags.NONE, 5000, None).unpack()[0]
             same(list(problems), [] if up else ["libvirt"], f"{uri}: problems")
             check(up or "/nonexistent/socket" in problems["libvirt"], f"{problems}")
             same(bus.stop_daemon(), 0, "status of the daemon")
@@ -161,4 +160,5 @@ def a_file_is_replaced_as_a_whole():
 
 
 run(a_running_migration_and_its_end, a_measured_rate_says_how, errors_of_monitors_are_counted, libvirt_is_up_or_not,
-    names_are_escaped, the_older_format_is_fine_with_it, promtool_is_content_with_the_file, a_file_is_replaced_as_a_whole)
+    names_are_escaped, the_older_format_is_fine_with_it, promtool_is_content_with_the_file,
+    a_file_is_replaced_as_a_whole)
