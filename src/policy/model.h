@@ -26,6 +26,7 @@ typedef struct {
     double working_set_bytes; /* HUGE_VAL: no saturation in sight */
     double response;          /* x; 0 = the throttle has no effect */
     double weight;            /* all sum to 1 */
+    gboolean sweep;           /* D(t) is min(lambda t, W): of predictions only */
 } MigdHypothesis;
 
 #define MIGD_MAX_HYPOTHESES 48

@@ -119,6 +119,7 @@ describe(const MigdPredictInput *input, guint index, MigdScenario *scenario)
     values[MIGD_SCN_DIRTY_RATE] = hypothesis->lambda_bps * draw(&faster, index, 5);
     values[MIGD_SCN_WORKING_SET] = w;
     values[MIGD_SCN_RESPONSE] = hypothesis->response;
+    values[MIGD_SCN_SWEEP] = hypothesis->sweep;
     values[MIGD_SCN_POSTCOPY] = input->postcopy;
     /* A limit binds the passes alone. */
     values[MIGD_SCN_BANDWIDTH] = MAX(link, stream);
@@ -259,7 +260,9 @@ migd_predict(const MigdPredictInput *input, MigdPrediction *ret)
 /* Working sets tried, as multiples of the most that was seen. */
 static const double spreads[] = {1.0, 1.02, 1.05, 1.1, 1.17, 1.26, 1.4, 1.6, 2, 2.8, 4.5, 10, 50};
 
-/* At saturation the rate cannot be seen: these multiples of the least that it can be. */
+/* At saturation the rate cannot be seen: these multiples of the least that it can be, the higher
+ * the less likely (by their square root: between as likely as each other, and as likely as each
+ * byte). */
 static const double depths[] = {1, 2, 4, 10};
 
 /* Rates tried around the one that fits best, relative. */
@@ -269,18 +272,20 @@ static const double around[] = {0.9, 0.97, 1, 1.03, 1.1};
 #define LEAST_WEIGHT 0.01
 
 static double
-curve_at(double lambda, double w, double seconds)
+curve_at(const MigdHypothesis *h, double seconds)
 {
-    return -w * expm1(-lambda * seconds / w);
+    double w = h->working_set_bytes;
+
+    return h->sweep ? MIN(h->lambda_bps * seconds, w) : -w * expm1(-h->lambda_bps * seconds / w);
 }
 
 static double
-misfit(double lambda, double w, const MigdCurvePoint *points, guint n)
+misfit(const MigdHypothesis *h, const MigdCurvePoint *points, guint n)
 {
     double sum = 0;
 
     for (guint i = 0; i < n; i++) {
-        double expected = curve_at(lambda, w, points[i].seconds);
+        double expected = curve_at(h, points[i].seconds);
         double sigma = hypot(points[i].error_bytes, CURVE_SIGMA * MAX(expected, 1));
         double error = (expected - points[i].dirty_bytes) / MAX(sigma, 1);
 
@@ -289,27 +294,31 @@ misfit(double lambda, double w, const MigdCurvePoint *points, guint n)
     return sum;
 }
 
-/* The rate with the least misfit for `w`: the misfit has one valley over log lambda, and a golden
- * section finds it. */
-static double
-best_rate(double w, const MigdCurvePoint *points, guint n, double highest)
+/* `h` with the rate of least misfit for its set: the misfit has one valley over log lambda, and a
+ * golden section finds it; the low end of it where it is flat. */
+static MigdHypothesis
+with_best_rate(MigdHypothesis h, const MigdCurvePoint *points, guint n, double highest)
 {
     const double golden = 0.6180339887498949;
     double low = log(highest / 8), high = log(highest * 8);
 
     for (guint i = 0; i < 40; i++) {
         double a = high - golden * (high - low), b = low + golden * (high - low);
+        MigdHypothesis left = h, right = h;
 
-        if (misfit(exp(a), w, points, n) <= misfit(exp(b), w, points, n))
+        left.lambda_bps = exp(a);
+        right.lambda_bps = exp(b);
+        if (misfit(&left, points, n) <= misfit(&right, points, n))
             high = b;
         else
             low = a;
     }
-    return exp((low + high) / 2);
+    h.lambda_bps = exp((low + high) / 2);
+    return h;
 }
 
 static void
-add_hypothesis(MigdModel *model, double lambda, double w, double weight)
+add_hypothesis(MigdModel *model, const MigdHypothesis *h)
 {
     MigdHypothesis *lightest = &model->hypotheses[0];
 
@@ -319,10 +328,32 @@ add_hypothesis(MigdModel *model, double lambda, double w, double weight)
         for (guint i = 1; i < model->n; i++)
             if (model->hypotheses[i].weight < lightest->weight)
                 lightest = &model->hypotheses[i];
-        if (lightest->weight >= weight)
+        if (lightest->weight >= h->weight)
             return;
     }
-    *lightest = (MigdHypothesis){lambda, w, 1, weight};
+    *lightest = *h;
+}
+
+/* The rates that go with a set, in one of the two shapes. */
+static void
+add_shape(MigdModel *model, double w, gboolean sweep, const MigdCurvePoint *points, guint n,
+          double highest)
+{
+    MigdHypothesis best =
+        with_best_rate((MigdHypothesis){.working_set_bytes = w, .response = 1, .sweep = sweep},
+                       points, n, highest);
+    gboolean flat = curve_at(&best, points[0].seconds) > 0.95 * w;
+    const double *factors = flat ? depths : around;
+    guint n_factors = flat ? G_N_ELEMENTS(depths) : G_N_ELEMENTS(around);
+
+    for (guint f = 0; f < n_factors; f++) {
+        MigdHypothesis h = best;
+
+        h.lambda_bps *= factors[f];
+        h.weight =
+            exp(-0.5 * MIN(misfit(&h, points, n), 1000)) / (flat ? sqrt(factors[f]) : 1) + 1e-200;
+        add_hypothesis(model, &h);
+    }
 }
 
 static void
@@ -361,16 +392,9 @@ migd_predict_fit(MigdModel *ret, const MigdCurvePoint *points, guint n, double m
     }
     for (guint s = 0; s < G_N_ELEMENTS(spreads); s++) {
         double w = MIN(spreads[s] * largest, MAX(memory_bytes, largest));
-        double rate = best_rate(w, points, n, highest);
-        gboolean flat = curve_at(rate, w, points[0].seconds) > 0.95 * w;
-        const double *factors = flat ? depths : around;
-        guint n_factors = flat ? G_N_ELEMENTS(depths) : G_N_ELEMENTS(around);
 
-        for (guint f = 0; f < n_factors; f++) {
-            double lambda = rate * factors[f];
-            add_hypothesis(ret, lambda, w,
-                           exp(-0.5 * MIN(misfit(lambda, w, points, n), 1000)) + 1e-200);
-        }
+        add_shape(ret, w, FALSE, points, n, highest);
+        add_shape(ret, w, TRUE, points, n, highest);
     }
     normalize(ret);
 }
@@ -381,8 +405,6 @@ migd_predict_dirty(const MigdModel *model, double seconds)
     double sum = 0;
 
     for (guint i = 0; i < model->n; i++)
-        sum +=
-            model->hypotheses[i].weight * curve_at(model->hypotheses[i].lambda_bps,
-                                                   model->hypotheses[i].working_set_bytes, seconds);
+        sum += model->hypotheses[i].weight * curve_at(&model->hypotheses[i], seconds);
     return sum;
 }

@@ -64,8 +64,9 @@ typedef struct {
     double error_bytes; /* standard deviation of the measurement */
 } MigdCurvePoint;
 
-/* The curves W (1 - exp(-lambda t / W)) that explain measured points, weighted by how well, on a
- * finer grid than migd_model_fit() needs for passes. No points, or a memory of 0: n = 0. */
+/* The curves W (1 - exp(-lambda t / W)), of guests that write here and there, and min(lambda t, W),
+ * of those that write in order, that explain measured points, weighted by how well, on a finer grid
+ * than migd_model_fit() needs for passes. No points, or a memory of 0: n = 0. */
 void migd_predict_fit(MigdModel *ret, const MigdCurvePoint *points, guint n, double memory_bytes);
 
 /* Distinct bytes that the guest dirties within `seconds`, weighed over the curves of `model`. */

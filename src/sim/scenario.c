@@ -23,6 +23,7 @@ static const struct {
     [MIGD_SCN_DIRTY_RATE] = {"guest", "dirty-rate", RATE, 0},
     [MIGD_SCN_WORKING_SET] = {"guest", "working-set", BYTES, 0},
     [MIGD_SCN_RESPONSE] = {"guest", "throttle-response", NUMBER, 1},
+    [MIGD_SCN_SWEEP] = {"guest", "sweep", BOOLEAN, 0},
     [MIGD_SCN_POSTCOPY] = {"guest", "postcopy", BOOLEAN, 0},
     [MIGD_SCN_BANDWIDTH] = {"link", "bandwidth", RATE, 1.1e9},
     [MIGD_SCN_STREAM_LIMIT] = {"link", "stream-limit", RATE, 0},

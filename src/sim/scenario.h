@@ -13,6 +13,7 @@ typedef enum {
     MIGD_SCN_DIRTY_RATE,     /* bytes/s right after a sync (lambda) */
     MIGD_SCN_WORKING_SET,    /* bytes (W) */
     MIGD_SCN_RESPONSE,       /* exponent x: rate under throttle p is lambda (1-p)^x */
+    MIGD_SCN_SWEEP,          /* 0 or 1: the set is written in order, page after page */
     MIGD_SCN_POSTCOPY,       /* 0 or 1 */
     MIGD_SCN_BANDWIDTH,      /* bytes/s */
     MIGD_SCN_STREAM_LIMIT,   /* bytes/s that the sender's CPU can produce; 0 = none */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Stepping a simulated migration. Time runs in segments within which rates are constant, so every
- * segment has a closed form: the guest's D follows dD/dt = lambda (1-p)^x (1 - D/W), the link sends
- * at a constant rate.
+ * segment has a closed form: the guest's D follows dD/dt = lambda (1-p)^x (1 - D/W), or, when it
+ * sweeps, lambda (1-p)^x up to W; the link sends at a constant rate.
  *
  * QEMU looks whether the rest fits only between bursts (docs/policy.md, "The forecast"). Where its
  * own limit binds, a burst is a tenth of a second's worth and the look follows at the end of that
@@ -86,7 +86,11 @@ dirty_for(MigdSim *sim, double seconds)
     double w = MIN(sim->values[MIGD_SCN_WORKING_SET], sim->values[MIGD_SCN_MEMORY]);
 
     sim->throttle_s += seconds * sim->throttle_pct / 100.0;
-    if (w > sim->dirty_bytes)
+    if (w <= sim->dirty_bytes)
+        return;
+    if (sim->values[MIGD_SCN_SWEEP] != 0)
+        sim->dirty_bytes = MIN(sim->dirty_bytes + rate * seconds, w);
+    else
         sim->dirty_bytes = w - (w - sim->dirty_bytes) * exp(-rate * seconds / w);
 }
 
