@@ -102,7 +102,9 @@ send_rate(Fake *fake, const Reply *reply, const GError *error)
     FakeBackend *backend = backend_of(fake);
     const double *values = fake->scenario->initial;
     double seconds = reply->period_ms / 1000.0, w = MAX(values[MIGD_SCN_WORKING_SET], 1);
-    double dirty = -w * expm1(-values[MIGD_SCN_DIRTY_RATE] * seconds / w);
+    double lambda = values[MIGD_SCN_DIRTY_RATE];
+    double dirty =
+        values[MIGD_SCN_SWEEP] != 0 ? MIN(lambda * seconds, w) : -w * expm1(-lambda * seconds / w);
     MigdDirtyRate measured = {
         .rate_bps = migd_from_double(dirty / seconds),
         .period_us = reply->period_ms * (guint64)1000,

@@ -79,6 +79,8 @@ migd_bus_domain_values(const MigdManagedDomain *domain)
     add_string(&dict, "ProfileSource", source);
     add_u64(&dict, "DirtyRate", info->dirty_rate_bps);
     add_string(&dict, "DirtyRateMethod", info->dirty_rate_method);
+    add_u64(&dict, "WorkingSet",
+            migd_predictor_working_set(migd_manager_predictor(domain->manager), domain->uuid));
     migd_bus_add_write_protect(&dict, info, profile);
     add(&dict, "Tainted", g_variant_new_boolean(info->tainted));
     add(&dict, "Migration", g_variant_new_object_path(migration));

@@ -494,6 +494,16 @@ find_for_prediction(const char *uuid, gboolean *ret_busy, gpointer user_data)
     return domain->domain;
 }
 
+static void
+measured_for_prediction(const char *uuid, gpointer user_data)
+{
+    const MigdManager *manager = user_data;
+    MigdManagedDomain *domain = g_hash_table_lookup(manager->domains, uuid);
+
+    if (domain != NULL)
+        manager->listener->domain_changed(domain, manager->user_data);
+}
+
 MigdManager *
 migd_manager_new(const MigdConfigSource *source, MigdConfig *config, GPtrArray *backends,
                  const char *state_directory, MigdNotify *notify)
@@ -506,7 +516,8 @@ migd_manager_new(const MigdConfigSource *source, MigdConfig *config, GPtrArray *
     manager->backends = backends;
     manager->notify = notify;
     manager->trace_directory = g_build_filename(state_directory, "traces", NULL);
-    manager->predictor = migd_predictor_new(state_directory, find_for_prediction, manager);
+    manager->predictor =
+        migd_predictor_new(state_directory, find_for_prediction, measured_for_prediction, manager);
     manager->domains =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, migd_managed_domain_free);
     manager->watches =

@@ -40,6 +40,7 @@ typedef struct {
 
 struct MigdPredictor {
     MigdPredictDomainFunc find;
+    MigdPredictMeasuredFunc measured;
     gpointer find_data;
     MigdHistory *history;
     GHashTable *guests; /* k: uuid (the curve's) -> v: Guest */
@@ -82,11 +83,13 @@ guest_free(gpointer data)
 }
 
 MigdPredictor *
-migd_predictor_new(const char *state_directory, MigdPredictDomainFunc find, gpointer user_data)
+migd_predictor_new(const char *state_directory, MigdPredictDomainFunc find,
+                   MigdPredictMeasuredFunc measured, gpointer user_data)
 {
     MigdPredictor *predictor = g_new0(MigdPredictor, 1);
 
     predictor->find = find;
+    predictor->measured = measured;
     predictor->find_data = user_data;
     predictor->history = migd_history_open(state_directory);
     predictor->guests = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, guest_free);
@@ -364,6 +367,32 @@ read_knobs(Job *job)
     domain->backend->ops->read_knobs(domain, got_knobs, job);
 }
 
+/* Fits what was measured, and tells those that look at the domain. */
+static void
+note_working_set(MigdPredictor *predictor, MigdCurve *curve)
+{
+    gboolean busy;
+    MigdDomain *domain = predictor->find(curve->uuid, &busy, predictor->find_data);
+    const MigdHypothesis *best;
+    MigdModel model;
+
+    if (domain == NULL)
+        return;
+    migd_predict_fit(&model, curve->points, curve->n,
+                     (double)domain->backend->ops->info(domain)->memory_bytes);
+    best = migd_model_best(&model);
+    curve->set_bytes = best != NULL ? migd_from_double(best->working_set_bytes) : 0;
+    predictor->measured(curve->uuid, predictor->find_data);
+}
+
+guint64
+migd_predictor_working_set(const MigdPredictor *predictor, const char *uuid)
+{
+    const Guest *guest = g_hash_table_lookup(predictor->guests, uuid);
+
+    return guest != NULL ? guest->curve->set_bytes : 0;
+}
+
 /* The guest was measured for whoever waits for it. */
 static void
 got_curve(MigdCurve *curve, const GError *error, gpointer user_data)
@@ -371,6 +400,8 @@ got_curve(MigdCurve *curve, const GError *error, gpointer user_data)
     MigdPredictor *predictor = user_data;
     g_autoptr(GPtrArray) waiting = g_ptr_array_new();
 
+    if (error == NULL)
+        note_working_set(predictor, curve);
     for (GList *l = predictor->jobs; l != NULL; l = l->next) {
         Job *job = l->data;
         if (job->waits && strcmp(job->uuid, curve->uuid) == 0)

@@ -53,8 +53,11 @@ typedef void (*MigdPredictFunc)(const MigdForetold *foretold, const GError *erro
 typedef MigdDomain *(*MigdPredictDomainFunc)(const char *uuid, gboolean *ret_busy,
                                              gpointer user_data);
 
-MigdPredictor *
-migd_predictor_new(const char *state_directory, MigdPredictDomainFunc find, gpointer user_data);
+/* What is known of the domain by measuring it has changed. */
+typedef void (*MigdPredictMeasuredFunc)(const char *uuid, gpointer user_data);
+
+MigdPredictor *migd_predictor_new(const char *state_directory, MigdPredictDomainFunc find,
+                                  MigdPredictMeasuredFunc measured, gpointer user_data);
 /* No callback comes after it returns. */
 void migd_predictor_free(MigdPredictor *predictor);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MigdPredictor, migd_predictor_free)
@@ -78,6 +81,9 @@ void migd_predictor_expect(MigdPredictor *predictor, MigdWatch *watch, gboolean 
 /* A migration has ended: it teaches. */
 void migd_predictor_learn(MigdPredictor *predictor, const MigdWatch *watch);
 
+/* The working set of the guest `uuid` as last measured for a prediction, bytes; 0 = never. */
+guint64 migd_predictor_working_set(const MigdPredictor *predictor, const char *uuid);
+
 const MigdHistory *migd_predictor_history(const MigdPredictor *predictor);
 
 /* ---- predict-curve.c: the measuring --------------------------------------------------------- */
@@ -88,8 +94,9 @@ typedef struct {
     MigdCurvePoint points[MIGD_PREDICT_POINTS];
     guint n;
     guint64 resident_bytes; /* 0 = not known */
-    gint64 taken_us;        /* monotonic, when the last point was taken; 0 = never */
-    guint32 seconds;        /* asked for */
+    guint64 set_bytes; /* where it saturates, by the fit that explains it best; 0 = not known */
+    gint64 taken_us;   /* monotonic, when the last point was taken; 0 = never */
+    guint32 seconds;   /* asked for */
     char *mode;
     gboolean busy; /* being measured */
 } MigdCurve;

@@ -75,6 +75,8 @@ static const Gauge domain_gauges[] = {
     {"domain_dirty_rate_bytes_per_second", "bytes_per_second",
      "How fast the domain writes to its memory, as last measured.", "DirtyRate", PLAIN, TRUE,
      "method", "DirtyRateMethod"},
+    {"domain_working_set_bytes", "bytes",
+     "Memory that the domain keeps writing to, as last measured.", "WorkingSet", PLAIN, TRUE},
 };
 
 static const Gauge migration_gauges[] = {

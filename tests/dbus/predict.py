@@ -50,6 +50,15 @@ def a_prediction_and_its_inputs():
         same((log["mechanism"], log["source"], log["others"]), ("unknown", "unknown", {}), "mechanism")
 
 
+def what_was_measured_is_seen_at_the_domain():
+    with Fake(here_and_there=ENDLESS, in_order=ENDLESS + " sweep=yes") as bus:
+        for name, domain in bus.domains().items():
+            same(domain["WorkingSet"], 0, "never measured")
+            predict(bus, name, bandwidth=20_000_000, seconds=2)
+            size = bus.domains()[name]["WorkingSet"] / (60 << 20)
+            check(0.9 < size < 1.1, f"{name}: working set {size:.2f} of what it is")
+
+
 def what_the_profile_forbids_is_not_predicted():
     with Fake(endless=ENDLESS) as bus:
         found = predict(bus, "endless", bandwidth=20_000_000, seconds=1, Allow="abort", Deadline="20s")
@@ -151,6 +160,7 @@ def without_a_question_the_report_says_what_was_known():
         check("predicted_total_us" not in report, f"{report}")
 
 
-run(a_prediction_and_its_inputs, what_the_profile_forbids_is_not_predicted, what_is_not_known_is_said, refusals,
+run(a_prediction_and_its_inputs, what_was_measured_is_seen_at_the_domain,
+    what_the_profile_forbids_is_not_predicted, what_is_not_known_is_said, refusals,
     others_are_served_meanwhile, whoever_leaves_is_forgotten, the_end_teaches,
     without_a_question_the_report_says_what_was_known)

@@ -16,7 +16,7 @@ static const char domains[] =
     " {'Uuid': <'22222222-2222-2222-2222-222222222222'>, 'Name': <'db'>, 'Backend': <'qmp'>,"
     "  'State': <'running'>, 'Profile': <'gentle'>, 'WriteProtect': <''>,"
     "  'MemoryBytes': <uint64 0>, 'DirtyRate': <uint64 52428800>,"
-    "  'DirtyRateMethod': <'dirty-ring'>}]";
+    "  'DirtyRateMethod': <'dirty-ring'>, 'WorkingSet': <uint64 268435456>}]";
 
 static const char migrations[] =
     "[{'Domain': <objectpath '/org/migrationd1/domain/22222222_2222_2222_2222_222222222222'>,"
