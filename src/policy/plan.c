@@ -446,23 +446,15 @@ keys_of(const MigdView *view, double keys[MIGD_WEIGHED_KEYS])
     const MigdTrack *track = view->track;
     const MigdState *state = &view->state;
     const double all[MIGD_WEIGHED_KEYS] = {
-        state->remaining_bytes,
-        state->bandwidth_bps,
-        state->limit_s,
-        state->fixed_s,
-        state->throttle,
-        state->horizon_s,
-        state->high_syncs,
-        state->since_eval_s,
-        state->sync_s,
-        view->cap_s,
-        view->ends,
-        (double)track->pass,
-        track->last.throttle_pct,
-        track->useless_pct,
-        track->abilities.can & ~track->refused,
-        track->profile.allow,
-        track->profile.max_throttle_pct,
+        state->remaining_bytes, state->bandwidth_bps,
+        state->limit_s,         state->fixed_s,
+        state->throttle,        state->horizon_s,
+        state->high_syncs,      state->since_eval_s,
+        state->sync_s,          view->cap_s,
+        view->room_s > 0,       view->ends,
+        (double)track->pass,    track->last.throttle_pct,
+        track->useless_pct,     track->abilities.can & ~track->refused,
+        track->profile.allow,   track->profile.max_throttle_pct,
     };
 
     memcpy(keys, all, sizeof all);

@@ -26,7 +26,7 @@ typedef struct {
 
 /* Which plan is the cheapest is asked at every look, and most looks are within a pass and tell
  * nothing new: the last answer, and what it depends on. */
-#define MIGD_WEIGHED_KEYS 17
+#define MIGD_WEIGHED_KEYS 18
 typedef struct {
     double keys[MIGD_WEIGHED_KEYS];
     MigdDecision found;
