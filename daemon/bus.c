@@ -13,6 +13,7 @@
 #include "dbus/errors.h"
 
 #define BATCH_MS 1000 /* properties of an object are sent at most once in this time */
+#define FLUSH_MS 1000 /* for the last answers */
 
 typedef struct {
     char *path;
@@ -334,6 +335,40 @@ migd_bus_new(GDBusConnection *connection, MigdManager *manager, gboolean ask_pol
     return g_steal_pointer(&bus);
 }
 
+static void
+flushed(GObject *source, GAsyncResult *result, gpointer loop)
+{
+    (void)g_dbus_connection_flush_finish(G_DBUS_CONNECTION(source), result, NULL);
+    g_main_loop_quit(loop);
+}
+
+static gboolean
+not_flushed(gpointer loop)
+{
+    g_main_loop_quit(loop);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * GDBus writes in a thread of its own, and what it has not written by then ends with the process:
+ * the answers of a stopping daemon. A bus that does not read holds up nobody's end for long.
+ */
+static void
+flush(GDBusConnection *connection)
+{
+    g_autoptr(GMainContext) context = g_main_context_new();
+    g_autoptr(GMainLoop) loop = g_main_loop_new(context, FALSE);
+    g_autoptr(GSource) late = g_timeout_source_new(FLUSH_MS);
+
+    g_source_set_callback(late, not_flushed, loop, NULL);
+    g_source_attach(late, context);
+    g_main_context_push_thread_default(context);
+    g_dbus_connection_flush(connection, NULL, flushed, loop);
+    g_main_loop_run(loop);
+    g_main_context_pop_thread_default(context);
+    g_source_destroy(late); /* and nobody iterates the context again */
+}
+
 void
 migd_bus_free(MigdBus *bus)
 {
@@ -347,6 +382,7 @@ migd_bus_free(MigdBus *bus)
     g_hash_table_unref(bus->objects);
     g_object_unref(bus->server);
     g_object_unref(bus->root);
+    flush(bus->connection);
     g_object_unref(bus->connection);
     g_free(bus);
 }
