@@ -29,8 +29,8 @@ typedef struct {
     guint64 max_bandwidth_bps; /* limit in force; 0 = none */
     guint64 throttle_us, passes;
     guint64 lambda_bps, working_set_bytes; /* as fitted on the way */
-    guint64 live_bytes;                    /* of that curve after a second */
-    guint64 measured_bytes;                /* the same of the curve measured before the start */
+    guint64 live_bytes;                    /* dirtied in passes: see migd_predict_compare() */
+    guint64 measured_bytes;                /* in the same time by the curve measured before */
     guint64 resident_bytes;                /* measured before the start */
     MigdRange predicted_total_us, predicted_pause_us, predicted_bytes; /* high 0 = none */
 } MigdPast;

@@ -17,6 +17,9 @@
 /* The limit binds when the stream comes this close to it. */
 #define BINDS 0.9
 
+/* Dirtied in passes, for comparing how fast. */
+#define LEAST_BYTES (1 << 20)
+
 /* Pairs of pauses whose bytes differ by less than this say nothing of the speed. */
 #define APART_BYTES 2e6
 
@@ -139,13 +142,14 @@ setup_of(const MigdPast *past, double *ret)
     return past->setup_us > 0;
 }
 
+/* Of fewer bytes the one is as chance has it. */
 static gboolean
 faster_of(const MigdPast *past, double *ret)
 {
-    *ret = past->measured_bytes > 0
-               ? CLAMP((double)past->live_bytes / (double)past->measured_bytes, 0.33, 3)
-               : 0;
-    return past->measured_bytes > 0 && past->live_bytes > 0;
+    gboolean enough = past->measured_bytes >= LEAST_BYTES && past->live_bytes > 0;
+
+    *ret = enough ? CLAMP((double)past->live_bytes / (double)past->measured_bytes, 0.33, 3) : 0;
+    return enough;
 }
 
 static gboolean

@@ -552,22 +552,20 @@ migd_predictor_expect(MigdPredictor *predictor, MigdWatch *watch, gboolean postc
         read_knobs(job);
 }
 
-static guint64
-after_a_second(double lambda, double w)
+/* How the guest dirtied in the migration, and how by the curve that was measured before it. */
+static void
+compare_curves(const MigdCurve *curve, const MigdWatch *watch, MigdPast *past)
 {
-    return migd_from_double(w > 0 ? -w * expm1(-lambda / w) : lambda);
-}
-
-/* What the curve that was measured before the start says of a second; 0 = none was. */
-static guint64
-measured_bytes(const MigdCurve *curve, guint64 memory_bytes)
-{
+    MigdPoint passes[MIGD_MAX_POINTS];
+    guint n = migd_watch_points(watch, passes);
+    double seen, foretold;
     MigdModel model;
 
-    if (curve->taken_us == 0 || curve->n == 0)
-        return 0;
-    migd_predict_fit(&model, curve->points, curve->n, (double)memory_bytes);
-    return migd_from_double(migd_predict_dirty(&model, 1));
+    migd_predict_fit(&model, curve->points, curve->n, (double)past->total_bytes);
+    migd_predict_compare(&model, passes, n, &seen, &foretold);
+    past->live_bytes = migd_from_double(seen);
+    past->measured_bytes = migd_from_double(foretold);
+    past->resident_bytes = curve->resident_bytes;
 }
 
 void
@@ -608,14 +606,12 @@ migd_predictor_learn(MigdPredictor *predictor, const MigdWatch *watch)
         .passes = report->passes,
         .lambda_bps = decision->lambda_bps,
         .working_set_bytes = decision->working_set_bytes,
-        .live_bytes =
-            after_a_second((double)decision->lambda_bps, (double)decision->working_set_bytes),
-        .measured_bytes = fresh ? measured_bytes(curve, report->total_bytes) : 0,
-        .resident_bytes = fresh ? curve->resident_bytes : 0,
         .predicted_total_us = report->predicted_total_us,
         .predicted_pause_us = report->predicted_downtime_us,
         .predicted_bytes = report->predicted_transferred_bytes,
     };
+    if (fresh && curve->n > 0)
+        compare_curves(curve, watch, past);
     curve->taken_us = 0; /* the guest is elsewhere now, or is another one after this */
     guest_of(predictor, info->domain_uuid)->last.made_us = 0;
     migd_history_add(predictor->history, past);

@@ -113,6 +113,12 @@ migd_watch_info(const MigdWatch *watch)
     return &watch->info;
 }
 
+guint
+migd_watch_points(const MigdWatch *watch, MigdPoint *ret)
+{
+    return watch->track != NULL ? migd_track_points(watch->track, ret) : 0;
+}
+
 gboolean
 migd_watch_is_finished(const MigdWatch *watch)
 {

@@ -146,18 +146,32 @@ is_other_level(const MigdPoint *a, const MigdPoint *b)
     return fabs(a->throttle - b->throttle) >= 0.05;
 }
 
+/* Of the `newest` passes those that were seen whole, oldest first; returns how many. */
+static guint
+points_of(const MigdTrack *track, guint newest, MigdPoint *ret)
+{
+    guint n = 0;
+
+    for (guint i = track->n_passes - MIN(newest, track->n_passes); i < track->n_passes; i++)
+        if (track->passes[i].usable && track->passes[i].duration_us > 0)
+            ret[n++] = point_of(&track->passes[i]);
+    return n;
+}
+
+guint
+migd_track_points(const MigdTrack *track, MigdPoint *ret)
+{
+    return points_of(track, MIGD_MAX_PASSES, ret);
+}
+
 static void
 refit(MigdTrack *track)
 {
     double total_bytes = (double)track->sync.total_bytes;
     MigdPoint points[MIGD_MAX_PASSES];
+    guint n = points_of(track, track->phase_passes, points);
     double weight = 1;
-    guint n = 0;
 
-    for (guint i = track->n_passes - MIN(track->phase_passes, track->n_passes); i < track->n_passes;
-         i++)
-        if (track->passes[i].usable && track->passes[i].duration_us > 0)
-            points[n++] = point_of(&track->passes[i]);
     for (guint i = n; i > 0; i--, weight *= FADE)
         points[i - 1].weight = weight;
     if (n > 0 && track->model.n > 0 && !(n >= 2 && is_other_level(&points[n - 1], &points[n - 2])))

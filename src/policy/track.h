@@ -10,6 +10,7 @@
 
 #include "policy/decision.h"
 #include "policy/knobs.h"
+#include "policy/model.h"
 #include "policy/profile.h"
 #include "policy/sample.h"
 
@@ -54,3 +55,7 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
 
 /* What to do now, from all that was folded so far. Pure: asking twice gives the same answer. */
 MigdDecision migd_decide(const MigdTrack *track);
+
+/* The newest passes that were seen whole, oldest first, each of weight 1: at most MIGD_MAX_POINTS
+ * into `ret`. Returns how many. */
+guint migd_track_points(const MigdTrack *track, MigdPoint *ret);

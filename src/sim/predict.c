@@ -271,6 +271,12 @@ static const double around[] = {0.9, 0.97, 1, 1.03, 1.1};
 #define CURVE_SIGMA 0.04 /* what no such curve gets right of a real guest */
 #define LEAST_WEIGHT 0.01
 
+/* Passes that are compared: with a throttle of no more than this, with no more left unsent than
+ * this part of what was dirtied, and with no more dirtied than this part of the set. */
+#define SLOWS 0.02
+#define UNSENT 0.1
+#define SATURATED 0.5
+
 static double
 curve_at(const MigdHypothesis *h, double seconds)
 {
@@ -407,4 +413,22 @@ migd_predict_dirty(const MigdModel *model, double seconds)
     for (guint i = 0; i < model->n; i++)
         sum += model->hypotheses[i].weight * curve_at(&model->hypotheses[i], seconds);
     return sum;
+}
+
+void
+migd_predict_compare(const MigdModel *model, const MigdPoint *passes, guint n, double *ret_seen,
+                     double *ret_foretold)
+{
+    double most = migd_predict_dirty(model, HUGE_VAL);
+
+    *ret_seen = *ret_foretold = 0;
+    for (guint i = 0; i < n; i++) {
+        double foretold = migd_predict_dirty(model, passes[i].seconds);
+
+        if (passes[i].throttle > SLOWS || passes[i].unsent_bytes > UNSENT * foretold ||
+            foretold > SATURATED * most)
+            continue;
+        *ret_seen += passes[i].dirty_bytes;
+        *ret_foretold += foretold;
+    }
 }

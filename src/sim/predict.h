@@ -71,3 +71,9 @@ void migd_predict_fit(MigdModel *ret, const MigdCurvePoint *points, guint n, dou
 
 /* Distinct bytes that the guest dirties within `seconds`, weighed over the curves of `model`. */
 double migd_predict_dirty(const MigdModel *model, double seconds);
+
+/* What passes of a guest that was not throttled dirtied, and what `model` foretells of the same
+ * times, in bytes; the quotient is by how much faster it dirties. Only of passes in which the
+ * foretold curve is far from saturated: near it the rate cannot be seen. Both 0: there are none. */
+void migd_predict_compare(const MigdModel *model, const MigdPoint *passes, guint n,
+                          double *ret_seen, double *ret_foretold);

@@ -279,9 +279,9 @@ test_learn_guest(void)
 
     for (guint i = 0; i < 3; i++) {
         MigdPast *own = add(list, UUID_A, "b"), *other = add(list, UUID_B, "b");
-        own->live_bytes = 150;
-        own->measured_bytes = other->measured_bytes = 100;
-        other->live_bytes = 50;
+        own->live_bytes = 150 << 20;
+        own->measured_bytes = other->measured_bytes = 100 << 20;
+        other->live_bytes = 50 << 20;
         own->lambda_bps = 7000000;
         own->working_set_bytes = 9000000;
         own->resident_bytes = 1000;
@@ -309,8 +309,8 @@ test_learn_mechanism(void)
         g_free(past->write_protect);
         past->write_protect = g_strdup(fast ? "write-protect-all" : "legacy");
         past->setup_us = fast ? 6000 : 156000;
-        past->measured_bytes = 100;
-        past->live_bytes = fast ? 149 : 100;
+        past->measured_bytes = 100 << 20;
+        past->live_bytes = (fast ? 149 : 100) << 20;
         past->bandwidth_bps = 1000;
     }
     migd_learn(list, UUID_A, "b", "write-protect-all", &lessons);
