@@ -26,6 +26,10 @@
 /* From one pass to the next a guest and a link vary by so much (relative). */
 #define NOISE 0.02
 
+/* How likely it is that pages that were never written come last: QEMU sends video memory and the
+ * like after the rest, and guests fill their memory from one end, but not all of them do. */
+#define ZERO_LAST 0.67
+
 /* Shares of runs from which one is sure, as the policy is. */
 #define SURE_PCT 90
 
@@ -116,6 +120,7 @@ describe(const MigdPredictInput *input, guint index, MigdScenario *scenario)
     scenario->time_limit_s = time_limit(input, stream);
     values[MIGD_SCN_MEMORY] = memory;
     values[MIGD_SCN_ZERO] = 1 - CLAMP(filled, MIN(w, memory) * 0.5, memory) / memory;
+    values[MIGD_SCN_ZERO_LAST] = corput(index, 17) < ZERO_LAST;
     values[MIGD_SCN_DIRTY_RATE] = hypothesis->lambda_bps * draw(&faster, index, 5);
     values[MIGD_SCN_WORKING_SET] = w;
     values[MIGD_SCN_RESPONSE] = hypothesis->response;

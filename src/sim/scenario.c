@@ -20,6 +20,7 @@ static const struct {
 } keys[MIGD_SCN_N_KEYS] = {
     [MIGD_SCN_MEMORY] = {"guest", "memory", BYTES, 1073741824.0},
     [MIGD_SCN_ZERO] = {"guest", "zero", FRACTION, 0},
+    [MIGD_SCN_ZERO_LAST] = {"guest", "zero-last", BOOLEAN, 0},
     [MIGD_SCN_DIRTY_RATE] = {"guest", "dirty-rate", RATE, 0},
     [MIGD_SCN_WORKING_SET] = {"guest", "working-set", BYTES, 0},
     [MIGD_SCN_RESPONSE] = {"guest", "throttle-response", NUMBER, 1},

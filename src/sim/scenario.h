@@ -10,6 +10,7 @@
 typedef enum {
     MIGD_SCN_MEMORY,         /* bytes */
     MIGD_SCN_ZERO,           /* fraction of never-written pages, 0..1 */
+    MIGD_SCN_ZERO_LAST,      /* 0 or 1: they are the last to be sent; else everywhere */
     MIGD_SCN_DIRTY_RATE,     /* bytes/s right after a sync (lambda) */
     MIGD_SCN_WORKING_SET,    /* bytes (W) */
     MIGD_SCN_RESPONSE,       /* exponent x: rate under throttle p is lambda (1-p)^x */

@@ -18,6 +18,7 @@ struct MigdSim {
 
     double now_s;
     double left_bytes;  /* unsent; in the first pass without the pages that were never written */
+    double set_bytes;   /* what the present pass began with */
     double dirty_bytes; /* D: distinct, since the last sync */
     double sent_bytes, pass_sent_bytes;
     double check_s;    /* when the sender next looks whether the rest fits */
@@ -44,9 +45,9 @@ double migd_sim_stream_bps(const MigdSim *sim);
  * what nobody sees, the start at the destination. Post-copy has this pause, too. */
 double migd_sim_least_pause_s(const MigdSim *sim);
 
-/* The part of what QEMU counts as left that has to be sent: in the first pass it also counts pages
- * that were never written, which cost next to nothing. */
-double migd_sim_written_part(const MigdSim *sim);
+/* What QEMU counts as left when so much has to be sent: in the first pass also pages that were
+ * never written, which cost next to nothing. */
+double migd_sim_counted_bytes(const MigdSim *sim, double to_send);
 
 /* The dirty log is read: what is unsent and what was dirtied become one set, and the next pass
  * begins. Returns the bytes that were not unsent anyway. */

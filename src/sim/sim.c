@@ -88,7 +88,8 @@ migd_sim_start(MigdSim *sim)
     *sim = (MigdSim){.scenario = scenario, .knobs = knobs, .status = MIGD_STATUS_SETUP};
     memcpy(sim->values, scenario->initial, sizeof sim->values);
     sim->random = 88172645463325252ull + scenario->seed;
-    sim->left_bytes = sim->values[MIGD_SCN_MEMORY] * migd_sim_written_part(sim);
+    sim->left_bytes = sim->set_bytes =
+        sim->values[MIGD_SCN_MEMORY] * (1 - sim->values[MIGD_SCN_ZERO]);
     sim->rate_noise = migd_sim_random_factor(sim);
     sim->link_noise = migd_sim_random_factor(sim);
 }
@@ -97,7 +98,6 @@ void
 migd_sim_sample(const MigdSim *sim, MigdSample *ret_sample)
 {
     gboolean postcopy = sim->status == MIGD_STATUS_POSTCOPY;
-    double written = migd_sim_written_part(sim);
 
     *ret_sample = (MigdSample){
         .time_us = (gint64)(sim->now_s * G_USEC_PER_SEC + 0.5),
@@ -106,7 +106,7 @@ migd_sim_sample(const MigdSim *sim, MigdSample *ret_sample)
                MIGD_HAS_MAX_BANDWIDTH | MIGD_HAS_PAGE_SIZE,
         .status = sim->status,
         .pass = sim->pass,
-        .remaining_bytes = migd_from_double(written > 0 ? sim->left_bytes / written : 0),
+        .remaining_bytes = migd_from_double(migd_sim_counted_bytes(sim, sim->left_bytes)),
         .transferred_bytes = migd_from_double(sim->sent_bytes),
         .total_bytes = migd_from_double(sim->values[MIGD_SCN_MEMORY]),
         .bandwidth_bps =

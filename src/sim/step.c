@@ -50,9 +50,28 @@ migd_sim_least_pause_s(const MigdSim *sim)
 }
 
 double
-migd_sim_written_part(const MigdSim *sim)
+migd_sim_counted_bytes(const MigdSim *sim, double to_send)
 {
-    return sim->pass <= 1 ? 1 - sim->values[MIGD_SCN_ZERO] : 1;
+    double zero = sim->values[MIGD_SCN_ZERO];
+
+    if (sim->pass > 1)
+        return to_send;
+    if (sim->values[MIGD_SCN_ZERO_LAST] != 0)
+        return to_send + sim->values[MIGD_SCN_MEMORY] * zero;
+    return zero < 1 ? to_send / (1 - zero) : 0;
+}
+
+/* The other way round. */
+static double
+to_send_bytes(const MigdSim *sim, double counted)
+{
+    double zero = sim->values[MIGD_SCN_ZERO];
+
+    if (sim->pass > 1)
+        return counted;
+    if (sim->values[MIGD_SCN_ZERO_LAST] != 0)
+        return MAX(counted - sim->values[MIGD_SCN_MEMORY] * zero, 0);
+    return counted * (1 - zero);
 }
 
 /* How far it sends between two looks. */
@@ -72,8 +91,8 @@ burst(const MigdSim *sim)
 static double
 fits_bytes(const MigdSim *sim)
 {
-    return migd_sim_stream_bps(sim) * (double)sim->knobs.downtime_limit_us / G_USEC_PER_SEC *
-           migd_sim_written_part(sim);
+    return to_send_bytes(sim, migd_sim_stream_bps(sim) * (double)sim->knobs.downtime_limit_us /
+                                  G_USEC_PER_SEC);
 }
 
 static void
@@ -117,17 +136,29 @@ judge(MigdSim *sim, double dirty)
             : MIN(sim->throttle_pct + knobs->throttle_increment_pct, knobs->throttle_max_pct);
 }
 
+/* What is unsent and was dirtied again: in the first pass it lies anywhere in the memory, later in
+ * the set that the guest writes to. */
+static double
+overlap_bytes(const MigdSim *sim)
+{
+    double written = sim->values[MIGD_SCN_MEMORY] * (1 - sim->values[MIGD_SCN_ZERO]);
+    double w = MAX(MIN(sim->values[MIGD_SCN_WORKING_SET], written), sim->left_bytes);
+
+    if (sim->pass <= 1)
+        return written > 0 ? sim->dirty_bytes * MIN(sim->left_bytes / written, 1) : 0;
+    if (sim->values[MIGD_SCN_SWEEP] == 0)
+        return w > 0 ? sim->dirty_bytes * sim->left_bytes / w : 0;
+    /* In order, and the unsent is among what it wrote last. */
+    double again = MAX(sim->dirty_bytes - MAX(w - sim->set_bytes, 0), 0);
+    return sim->set_bytes > 0 ? again * MIN(sim->left_bytes / sim->set_bytes, 1) : 0;
+}
+
 double
 migd_sim_merge_dirty(MigdSim *sim)
 {
-    double written = sim->values[MIGD_SCN_MEMORY] * migd_sim_written_part(sim);
-    double w = sim->pass <= 1
-                   ? written
-                   : MAX(MIN(sim->values[MIGD_SCN_WORKING_SET], written), sim->left_bytes);
-    double overlap = w > 0 ? sim->dirty_bytes * MIN(sim->left_bytes / w, 1) : 0;
-    double dirty = sim->dirty_bytes - overlap;
+    double dirty = sim->dirty_bytes - overlap_bytes(sim);
 
-    sim->left_bytes = MIN(sim->left_bytes + dirty, sim->values[MIGD_SCN_MEMORY]);
+    sim->left_bytes = sim->set_bytes = MIN(sim->left_bytes + dirty, sim->values[MIGD_SCN_MEMORY]);
     sim->dirty_bytes = 0;
     sim->pass++;
     return dirty;
