@@ -345,6 +345,14 @@ add_hypothesis(MigdModel *model, const MigdHypothesis *h)
     *lightest = *h;
 }
 
+/* A guest that writes its set over within the shortest time measured is the rarer the more often it
+ * does: twice the rate is half as likely. */
+static double
+prior(const MigdHypothesis *h, double seconds)
+{
+    return MIN(h->working_set_bytes / (h->lambda_bps * seconds), 1);
+}
+
 /* The rates that go with a set, in one of the two shapes. */
 static void
 add_shape(MigdModel *model, double w, gboolean sweep, const MigdCurvePoint *points, guint n,
@@ -362,7 +370,7 @@ add_shape(MigdModel *model, double w, gboolean sweep, const MigdCurvePoint *poin
 
         h.lambda_bps *= factors[f];
         h.weight =
-            exp(-0.5 * MIN(misfit(&h, points, n), 1000)) / (flat ? sqrt(factors[f]) : 1) + 1e-200;
+            exp(-0.5 * MIN(misfit(&h, points, n), 1000)) * prior(&h, points[0].seconds) + 1e-200;
         add_hypothesis(model, &h);
     }
 }

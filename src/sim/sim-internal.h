@@ -21,10 +21,11 @@ struct MigdSim {
     double set_bytes;   /* what the present pass began with */
     double dirty_bytes; /* D: distinct, since the last sync */
     double sent_bytes, pass_sent_bytes;
-    double check_s;    /* when the sender next looks whether the rest fits */
-    gboolean draining; /* it sends the little that is left without looking in between */
-    gboolean syncing;  /* a dirty sync is under way; nothing is sent meanwhile */
-    gboolean at_sync;  /* it has just ended: what is left is looked at before anything is sent */
+    double check_s;      /* when the sender next looks whether the rest fits */
+    double budget_bytes; /* where its own limit binds: what it may send until then */
+    gboolean draining;   /* it sends the little that is left without looking in between */
+    gboolean syncing;    /* a dirty sync is under way; nothing is sent meanwhile */
+    gboolean at_sync;    /* it has just ended: what is left is looked at before anything is sent */
     double syncing_s;
     double stopping_s; /* of the pause under way */
     double pause_s, throttle_s;

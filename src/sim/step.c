@@ -5,8 +5,10 @@
  * sweeps, lambda (1-p)^x up to W; the link sends at a constant rate.
  *
  * QEMU looks whether the rest fits only between bursts (docs/policy.md, "The forecast"). Where its
- * own limit binds, a burst is a tenth of a second's worth and the look follows at the end of that
- * tenth; where the link binds, a burst goes on for a bit more than 50 ms, in steps of 64 pages.
+ * own limit binds, a burst is a tenth of a second's worth, sent as fast as the link goes, and the
+ * look follows at the end of that tenth; where the link binds, a burst goes on for a bit more than
+ * 50 ms, in steps of 64 pages. When nothing is left to send it looks at once, and what it has not
+ * sent of a tenth's worth by then may still go out in that tenth.
  */
 #include <math.h>
 
@@ -74,16 +76,34 @@ to_send_bytes(const MigdSim *sim, double counted)
     return counted * (1 - zero);
 }
 
+static gboolean
+is_limited(const MigdSim *sim)
+{
+    return migd_sim_stream_bps(sim) < migd_sim_link_bps(sim);
+}
+
 /* How far it sends between two looks. */
 static Burst
 burst(const MigdSim *sim)
 {
     double stream = migd_sim_stream_bps(sim), step_s = BURST_STEP_BYTES / stream;
 
-    if (stream < migd_sim_link_bps(sim))
+    if (is_limited(sim))
         return (Burst){WINDOW_S, stream * WINDOW_S};
     double seconds = ceil(BURST_S / step_s) * step_s;
     return (Burst){seconds, stream * seconds};
+}
+
+/* The next one, unless the last goes on: they follow each other without a gap. */
+static void
+begin_burst(MigdSim *sim)
+{
+    double seconds = burst(sim).seconds;
+
+    if (sim->check_s > sim->now_s + MIN_STEP_S)
+        return;
+    sim->check_s += ceil((sim->now_s - sim->check_s) / seconds + ROUNDING) * seconds;
+    sim->budget_bytes = migd_sim_stream_bps(sim) * (sim->check_s - sim->now_s);
 }
 
 /* What QEMU takes to fit into the pause: the capped rate, though the stop phase itself is not
@@ -171,10 +191,10 @@ sync_log(MigdSim *sim)
     sim->pass_sent_bytes = 0;
     sim->rate_noise = migd_sim_random_factor(sim);
     sim->link_noise = migd_sim_random_factor(sim);
-    sim->check_s = sim->now_s + burst(sim).seconds;
-    /* Less than a burst is sent at once; where QEMU's own limit binds, it waits out the tenth. */
-    sim->draining =
-        sim->left_bytes < burst(sim).bytes && migd_sim_stream_bps(sim) >= migd_sim_link_bps(sim);
+    if (!is_limited(sim))
+        sim->check_s = sim->now_s;
+    begin_burst(sim);
+    sim->draining = sim->left_bytes < sim->budget_bytes;
 }
 
 /* The last sync comes once the guest stands. */
@@ -205,6 +225,16 @@ apply_changes(MigdSim *sim)
     }
 }
 
+/* Bytes/s until the next look. */
+static double
+sending_bps(const MigdSim *sim)
+{
+    double stream = migd_sim_stream_bps(sim), left_s = sim->check_s - sim->now_s;
+
+    return is_limited(sim) && left_s > MIN_STEP_S ? MIN(sim->budget_bytes / left_s, stream)
+                                                  : stream;
+}
+
 /* Until the look that finds that the rest fits, or that it is no more than a burst: that is then
  * sent without another look. */
 static double
@@ -213,13 +243,13 @@ sending_s(MigdSim *sim)
     Burst each = burst(sim);
     double enough = MAX(fits_bytes(sim), each.bytes);
 
-    if (sim->check_s <= sim->now_s)
-        sim->check_s += ceil((sim->now_s - sim->check_s) / each.seconds + ROUNDING) * each.seconds;
+    begin_burst(sim);
     sim->check_s = MIN(sim->check_s, sim->now_s + each.seconds); /* it may be another one by now */
-    double first_s = sim->check_s - sim->now_s;
-    double left = sim->left_bytes - migd_sim_stream_bps(sim) * first_s;
-    double more = left < enough ? 0 : floor((left - enough) / each.bytes) + 1;
-    return first_s + more * each.seconds;
+    double first_s = sim->check_s - sim->now_s, bps = sending_bps(sim);
+    double left = sim->left_bytes - bps * first_s;
+    if (left < enough || bps < migd_sim_stream_bps(sim) * (1 - ROUNDING))
+        return first_s;
+    return first_s + (floor((left - enough) / each.bytes) + 1) * each.seconds;
 }
 
 /* Until the present activity ends by itself. */
@@ -236,7 +266,7 @@ segment_s(MigdSim *sim)
 static void
 pass_time(MigdSim *sim, double seconds)
 {
-    double bps = migd_sim_stream_bps(sim), sent = 0;
+    double bps = sending_bps(sim), sent = 0;
 
     sim->now_s += seconds;
     if (sim->status == MIGD_STATUS_SWITCHOVER) {
@@ -252,6 +282,7 @@ pass_time(MigdSim *sim, double seconds)
     else
         sent = MIN(bps * seconds, sim->left_bytes);
     sim->left_bytes -= sent;
+    sim->budget_bytes = MAX(sim->budget_bytes - sent, 0);
     sim->sent_bytes += sent;
     sim->pass_sent_bytes += sent;
 }
@@ -266,7 +297,8 @@ check(MigdSim *sim)
         sim->draining = FALSE;
         return TRUE;
     }
-    sim->draining = sim->left_bytes < each * (1 + ROUNDING);
+    begin_burst(sim);
+    sim->draining = sim->left_bytes < sim->budget_bytes * (1 + ROUNDING);
     return FALSE;
 }
 
@@ -305,7 +337,8 @@ begin_run(MigdSim *sim)
 {
     sim->status = MIGD_STATUS_PRECOPY;
     sim->pass = 1;
-    sim->check_s = sim->now_s + burst(sim).seconds;
+    sim->check_s = sim->now_s;
+    begin_burst(sim);
     return MIGD_SIM_STATUS;
 }
 
