@@ -94,7 +94,11 @@ typedef struct {
     guint64 rate_bps;       /* distinct bytes, over the period; hypervisors say it in whole MiB/s */
     guint64 period_us;      /* as measured: maybe longer than asked for */
     guint64 resident_bytes; /* of its memory what the host holds pages for; 0 = not known */
+    guint sample_pages;     /* looked at, of each GiB; 0 = all */
 } MigdDirtyRate;
+
+/* What QEMU looks at unless asked for more, of each GiB. */
+#define MIGD_QEMU_SAMPLE_PAGES 512
 
 /* `measured` is NULL with `error` set; both die when the callback returns. */
 typedef void (*MigdRateFunc)(const MigdDirtyRate *measured, const GError *error,

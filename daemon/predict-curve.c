@@ -5,6 +5,7 @@
  */
 #include "daemon/predict.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -27,6 +28,7 @@ typedef struct {
     MigdCurveFunc callback;
     gpointer user_data;
     guint next; /* of `parts` */
+    guint64 memory_bytes;
     MigdCurve fresh;
 } Series;
 
@@ -58,12 +60,26 @@ end(Series *series, const GError *error)
 
 static void step(Series *series);
 
+/* The standard deviation of what was measured: the rate is cut to whole MiB/s, and where pages are
+ * sampled, a share of them is known as well as their number allows. */
+static double
+error_of(const MigdDirtyRate *rate, double memory, double dirty_bytes)
+{
+    double cut = MIB * (double)rate->period_us / G_USEC_PER_SEC / sqrt(12);
+    double pages = rate->sample_pages * memory / GIB;
+
+    if (pages < 1)
+        return cut;
+    double share = CLAMP(dirty_bytes / memory, 1 / pages, 1);
+    return hypot(cut, memory * sqrt(share * (1 - share) / pages));
+}
+
 static void
 measured(const MigdDirtyRate *rate, const GError *error, gpointer user_data)
 {
     Series *series = user_data;
     MigdCurve *fresh = &series->fresh;
-    double seconds;
+    double seconds, dirty;
 
     if (error != NULL) {
         end(series, error);
@@ -71,9 +87,9 @@ measured(const MigdDirtyRate *rate, const GError *error, gpointer user_data)
     }
     seconds = (double)rate->period_us / G_USEC_PER_SEC;
     fresh->resident_bytes = rate->resident_bytes;
-    /* The rate is cut to whole MiB/s. */
-    fresh->points[fresh->n++] = (MigdCurvePoint){
-        seconds, ((double)rate->rate_bps + MIB / 2) * seconds, 0.4 * MIB * seconds};
+    dirty = ((double)rate->rate_bps + MIB / 2) * seconds; /* it is cut to whole MiB/s */
+    fresh->points[fresh->n++] =
+        (MigdCurvePoint){seconds, dirty, error_of(rate, (double)series->memory_bytes, dirty)};
     step(series);
 }
 
@@ -126,7 +142,8 @@ step(Series *series)
         end(series, error);
         return;
     }
-    options.sample_pages = samples_per_gib(domain->backend->ops->info(domain)->memory_bytes);
+    series->memory_bytes = domain->backend->ops->info(domain)->memory_bytes;
+    options.sample_pages = samples_per_gib(series->memory_bytes);
     domain->backend->ops->measure(domain, &options, measured, series);
 }
 

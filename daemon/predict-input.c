@@ -9,11 +9,15 @@
 
 /* Where nothing was measured or learned: what common guests and hosts take, with much doubt. */
 #define FIXED_S 0.015
-#define FIXED_SPREAD 0.7
+#define FIXED_SPREAD 1.0
 #define SETUP_S 0.010
 #define SETUP_SPREAD 0.7
 #define FILLED 0.7
 #define FILLED_SPREAD 0.3
+
+/* What was learned of the pause's fixed part may be a few milliseconds, and those are at the mercy
+ * of two hosts' schedulers. */
+#define FIXED_LEAST_SPREAD 0.8
 
 #define OPTION_SPREAD 0.05 /* of a bandwidth that the caller states: a nominal one */
 #define LIMIT_SPREAD 0.02  /* QEMU keeps to its limit so well */
@@ -184,6 +188,7 @@ migd_facts_gather(const MigdFacts *facts, MigdForetold *ret)
     take_filled(facts, ret);
     take_curve(facts, ret);
     take_lesson(&lessons->fixed_s, FIXED_S, FIXED_SPREAD, &input->fixed_s, &ret->fixed);
+    input->fixed_s.spread = MAX(input->fixed_s.spread, FIXED_LEAST_SPREAD);
     take_setup(facts, ret);
     ret->missing = missing(ret);
 }

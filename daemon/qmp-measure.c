@@ -83,6 +83,9 @@ on_rate(const MigdJson *reply, const GError *failure, gpointer user_data)
         MigdDirtyRate measured = {
             .rate_bps = rate.rate_bps,
             .period_us = measuring->wish.period_ms * (guint64)1000,
+            .sample_pages = strcmp(measuring->wish.mode, "page-sampling") != 0 ? 0
+                            : measuring->wish.sample_pages != 0 ? measuring->wish.sample_pages
+                                                                : MIGD_QEMU_SAMPLE_PAGES,
             .resident_bytes =
                 migd_resident_read(migd_qmp_client_peer(peer->client), peer->memory_bytes),
         };

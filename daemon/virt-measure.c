@@ -116,7 +116,10 @@ measure_end(Measuring *measuring, const MigdVirtDirtyRate *rate, const GError *e
 {
     MigdVirtDomain *domain = measuring->domain;
 
-    MigdDirtyRate measured = {.period_us = measuring->seconds * (guint64)G_USEC_PER_SEC};
+    MigdDirtyRate measured = {
+        .period_us = measuring->seconds * (guint64)G_USEC_PER_SEC,
+        .sample_pages = measuring->mode == MIGD_VIRT_DIRTY_SAMPLING ? MIGD_QEMU_SAMPLE_PAGES : 0,
+    };
 
     domain->measuring = NULL;
     if (error == NULL) {
