@@ -1,35 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Moving all guests away, and with --wait, following each to its end. The match rule is in place
- * before the call; signals are handled only by our own main loop, which runs after it.
+ * Moving all guests away, and with --wait, following each to its end.
  */
 #include "cli/verbs.h"
 
-#include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/names.h"
+#include "cli/await.h"
 #include "cli/migrate.h"
 
 typedef struct {
     MigdCli *cli;
     GHashTable *waiting; /* k: path of a migration -> v: name, safe to print */
-    GMainLoop *loop;
-    guint subscription, vanish_watch, timer, interrupt;
-    gboolean called;
-    MigdExit exit;
+    gboolean failed;     /* one at least */
+    MigdAwait await;
 } Leaving;
 
 static void
 leaving_clear(Leaving *leaving)
 {
-    if (leaving->subscription != 0)
-        g_dbus_connection_signal_unsubscribe(leaving->cli->connection, leaving->subscription);
-    g_clear_handle_id(&leaving->vanish_watch, g_bus_unwatch_name);
-    g_clear_handle_id(&leaving->timer, g_source_remove);
-    g_clear_handle_id(&leaving->interrupt, g_source_remove);
-    g_clear_pointer(&leaving->loop, g_main_loop_unref);
+    migd_await_clear(&leaving->await);
     g_clear_pointer(&leaving->waiting, g_hash_table_unref);
 }
 
@@ -98,7 +90,7 @@ take_refused(Leaving *leaving, GVariant *reply, GVariant *domains, MigdJson *lis
         migd_json_add_string(object, "Text", why);
         migd_json_append(list, object);
         fprintf(stderr, "migrationctl: %s stays here: %s\n", shown, text);
-        leaving->exit = MIGD_EXIT_FAILED;
+        leaving->failed = TRUE;
     }
 }
 
@@ -140,65 +132,24 @@ on_finished(GDBusConnection *connection, const char *sender, const char *path,
         return;
     g_variant_get(parameters, "(&s@a{sv})", &result, &report);
     if (migd_migrate_print_result(leaving->cli, id, guest, result, report) != MIGD_EXIT_DONE)
-        leaving->exit = MIGD_EXIT_FAILED;
+        leaving->failed = TRUE;
     g_hash_table_remove(leaving->waiting, path);
     if (g_hash_table_size(leaving->waiting) == 0)
-        g_main_loop_quit(leaving->loop);
+        g_main_loop_quit(leaving->await.loop);
 }
 
 static void
-leave(Leaving *leaving, MigdExit exit, const char *why)
+on_left(const char *why, gpointer user_data)
 {
-    fprintf(stderr, "migrationctl: %s; %u not finished, see them with: migrationctl status\n", why,
-            g_hash_table_size(leaving->waiting));
-    leaving->exit = exit;
-    g_main_loop_quit(leaving->loop);
-}
+    const Leaving *leaving = user_data;
 
-static void
-on_daemon_gone(GDBusConnection *connection, const char *name, gpointer user_data)
-{
-    Leaving *leaving = user_data;
-
-    if (leaving->called)
-        leave(leaving, MIGD_EXIT_NO_DAEMON,
-              "migrationd has left the bus, and what was in the queue will not begin");
-}
-
-static gboolean
-on_timeout(gpointer user_data)
-{
-    Leaving *leaving = user_data;
-
-    leaving->timer = 0;
-    leave(leaving, MIGD_EXIT_TIMED_OUT, "not finished within the time given");
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean
-on_interrupt(gpointer user_data)
-{
-    leave(user_data, MIGD_EXIT_INTERRUPTED, "detached");
-    return G_SOURCE_CONTINUE;
+    fprintf(stderr,
+            "migrationctl: %s; %u not finished, see them with: migrationctl status (what is in the "
+            "queue of a daemon that leaves does not begin)\n",
+            why, g_hash_table_size(leaving->waiting));
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */
-
-static void
-prepare(Leaving *leaving)
-{
-    MigdCli *cli = leaving->cli;
-
-    leaving->loop = g_main_loop_new(NULL, FALSE);
-    leaving->subscription = g_dbus_connection_signal_subscribe(
-        cli->connection, MIGD_BUS_NAME, MIGD_IFACE_MIGRATION, "Finished", NULL, NULL,
-        G_DBUS_SIGNAL_FLAGS_NONE, on_finished, leaving, NULL);
-    leaving->vanish_watch = migd_cli_watch_daemon(cli, on_daemon_gone, leaving);
-    leaving->interrupt = g_unix_signal_add(SIGINT, on_interrupt, leaving);
-    if (cli->timeout_us > 0)
-        leaving->timer =
-            g_timeout_add((guint)MIN(cli->timeout_us / 1000 + 1, G_MAXUINT), on_timeout, leaving);
-}
 
 MigdExit
 migd_verb_evacuate(MigdCli *cli, char **arguments, GError **error)
@@ -210,15 +161,17 @@ migd_verb_evacuate(MigdCli *cli, char **arguments, GError **error)
     if (!migd_cli_connect(cli, error))
         return MIGD_EXIT_FAILED;
     if (cli->wait)
-        prepare(&leaving);
+        migd_await_begin(&leaving.await, cli, "Finished", /* path= */ NULL, on_finished, on_left,
+                         &leaving);
     reply = migd_cli_call(
         cli, MIGD_BUS_ROOT, MIGD_IFACE_MANAGER, "Evacuate",
         g_variant_new("(s@a{sv})", arguments[0], migd_migrate_options(cli, /* id= */ NULL)),
         "(aoa(oss))", error);
     if (reply == NULL || !print_answer(&leaving, reply, error))
         return MIGD_EXIT_FAILED;
-    leaving.called = TRUE;
     if (cli->wait && g_hash_table_size(leaving.waiting) > 0)
-        g_main_loop_run(leaving.loop);
-    return leaving.exit;
+        migd_await_run(&leaving.await);
+    if (leaving.await.exit != MIGD_EXIT_DONE)
+        return leaving.await.exit;
+    return leaving.failed ? MIGD_EXIT_FAILED : MIGD_EXIT_DONE;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starting a migration and, with --wait, following it to its end. The match rule is in place before
- * the call, under an identity of our own choice, so that no signal is missed however fast it ends.
+ * Starting a migration and, with --wait, following it to its end: under an identity of our own
+ * choice, so that no signal is missed however fast it ends.
  */
 #include "cli/migrate.h"
 #include "cli/verbs.h"
 
-#include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,17 +13,15 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "cli/await.h"
 
 typedef struct {
     MigdCli *cli;
     const char *id;
     char *name; /* of the VM, safe to print */
     char *path;
-    GMainLoop *loop;
-    guint subscription, vanish_watch, timer, interrupt;
-    gboolean called;   /* the daemon has taken the call */
+    MigdAwait await;
     gboolean progress; /* a line without its end stands on the terminal */
-    MigdExit exit;
     char *result; /* NULL until it has finished */
     GVariant *report;
 } Wait;
@@ -32,12 +29,7 @@ typedef struct {
 static void
 wait_clear(Wait *wait)
 {
-    if (wait->subscription != 0)
-        g_dbus_connection_signal_unsubscribe(wait->cli->connection, wait->subscription);
-    g_clear_handle_id(&wait->vanish_watch, g_bus_unwatch_name);
-    g_clear_handle_id(&wait->timer, g_source_remove);
-    g_clear_handle_id(&wait->interrupt, g_source_remove);
-    g_clear_pointer(&wait->loop, g_main_loop_unref);
+    migd_await_clear(&wait->await);
     g_clear_pointer(&wait->report, g_variant_unref);
     g_free(wait->name);
     g_free(wait->path);
@@ -124,7 +116,7 @@ on_finished(Wait *wait, GVariant *parameters)
         return;
     g_variant_get(parameters, "(&s@a{sv})", &result, &wait->report);
     wait->result = g_strdup(result);
-    g_main_loop_quit(wait->loop);
+    g_main_loop_quit(wait->await.loop);
 }
 
 static void
@@ -146,44 +138,14 @@ on_signal(GDBusConnection *connection, const char *sender, const char *path, con
             handlers[i].handle(user_data, parameters);
 }
 
-/* ---- other ends ---------------------------------------------------------------------------- */
-
 static void
-leave(Wait *wait, MigdExit exit, const char *why)
+on_left(const char *why, gpointer user_data)
 {
+    Wait *wait = user_data;
     g_autofree char *text = g_strdup_printf(
         "%s; the migration goes on (see it with: migrationctl watch %s)", why, wait->id);
 
     say_aside(wait, text);
-    wait->exit = exit;
-    g_main_loop_quit(wait->loop);
-}
-
-static void
-on_daemon_gone(GDBusConnection *connection, const char *name, gpointer user_data)
-{
-    Wait *wait = user_data;
-
-    /* Before the call this is no news: the call itself will say so. */
-    if (wait->called)
-        leave(wait, MIGD_EXIT_NO_DAEMON, "migrationd has left the bus");
-}
-
-static gboolean
-on_timeout(gpointer user_data)
-{
-    Wait *wait = user_data;
-
-    wait->timer = 0;
-    leave(wait, MIGD_EXIT_TIMED_OUT, "not finished within the time given");
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean
-on_interrupt(gpointer user_data)
-{
-    leave(user_data, MIGD_EXIT_INTERRUPTED, "detached");
-    return G_SOURCE_CONTINUE;
 }
 
 /* ---- the verb ------------------------------------------------------------------------------ */
@@ -272,22 +234,6 @@ print_started(const Wait *wait, const char *destination)
     return MIGD_EXIT_DONE;
 }
 
-static void
-wait_prepare(Wait *wait)
-{
-    MigdCli *cli = wait->cli;
-
-    wait->loop = g_main_loop_new(NULL, FALSE);
-    wait->subscription = g_dbus_connection_signal_subscribe(
-        cli->connection, MIGD_BUS_NAME, MIGD_IFACE_MIGRATION, NULL, wait->path, NULL,
-        G_DBUS_SIGNAL_FLAGS_NONE, on_signal, wait, NULL);
-    wait->vanish_watch = migd_cli_watch_daemon(cli, on_daemon_gone, wait);
-    wait->interrupt = g_unix_signal_add(SIGINT, on_interrupt, wait);
-    if (cli->timeout_us > 0)
-        wait->timer =
-            g_timeout_add((guint)MIN(cli->timeout_us / 1000 + 1, G_MAXUINT), on_timeout, wait);
-}
-
 MigdExit
 migd_verb_migrate(MigdCli *cli, char **arguments, GError **error)
 {
@@ -300,7 +246,8 @@ migd_verb_migrate(MigdCli *cli, char **arguments, GError **error)
     if (!migd_cli_connect(cli, error))
         return MIGD_EXIT_FAILED;
     if (cli->wait)
-        wait_prepare(&wait);
+        migd_await_begin(&wait.await, cli, /* signal= */ NULL, wait.path, on_signal, on_left,
+                         &wait);
     reply = migd_cli_call(
         cli, MIGD_BUS_ROOT, MIGD_IFACE_MANAGER, "Migrate",
         g_variant_new("(ss@a{sv})", arguments[0], arguments[1], migd_migrate_options(cli, id)),
@@ -309,11 +256,10 @@ migd_verb_migrate(MigdCli *cli, char **arguments, GError **error)
         return MIGD_EXIT_FAILED;
     if (!cli->wait)
         return print_started(&wait, arguments[1]);
-    wait.called = TRUE;
     if (wait.result == NULL)
-        g_main_loop_run(wait.loop);
+        migd_await_run(&wait.await);
     end_progress(&wait);
     return wait.result != NULL
                ? migd_migrate_print_result(cli, id, wait.name, wait.result, wait.report)
-               : wait.exit;
+               : wait.await.exit;
 }

@@ -113,8 +113,9 @@ rule_over_cap(const MigdView *view, MigdDecision *decision)
     if (view->forced)
         return FALSE;
     guint64 most_us = migd_from_double(MAX(view->cap_s * 1000, 1)) * 1000;
-    if (migd_sample_has(&track->last, MIGD_HAS_DOWNTIME_LIMIT) &&
-        track->last.downtime_limit_us > most_us + (guint64)(MIGD_LIMIT_SLACK_S * G_USEC_PER_SEC) &&
+    double over_s = (double)track->last.downtime_limit_us / G_USEC_PER_SEC -
+                    view->cap_s / MIGD_LIMIT_PART; /* not for the little that is QEMU's */
+    if (migd_sample_has(&track->last, MIGD_HAS_DOWNTIME_LIMIT) && over_s > MIGD_LIMIT_SLACK_S &&
         migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
         return say(decision, MIGD_ACTION_SET_DOWNTIME, most_us, MIGD_REASON_DOWNTIME_OVER_CAP);
     if (cap_bps != 0 && migd_sample_has(&track->last, MIGD_HAS_MAX_BANDWIDTH) &&
@@ -442,7 +443,7 @@ static double
 limit_within_cap(const MigdTrack *track, double room_s)
 {
     double most_s = (double)track->profile.max_downtime_us / G_USEC_PER_SEC;
-    double cap_s = MIN(room_s, most_s - track->link.sync_s);
+    double cap_s = MIN(room_s, most_s - track->link.sync_s) * MIGD_LIMIT_PART;
     double usual_s = most_s - LEAST_ROOM * learned_pause_s(track, track->link.usual_bps);
 
     return track->costs.hidden_bytes > 0 ? MAX(cap_s, MIN(LEAST_LIMIT * most_s, usual_s)) : cap_s;

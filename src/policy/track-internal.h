@@ -24,6 +24,10 @@ typedef struct {
     gboolean usable; /* its begin and end were both seen */
 } MigdPass;
 
+/* Of the pause that there is room for, what is asked for: QEMU takes its speed over the last tenth of
+ * a second for that of the pause, and real pauses were up to 2 % over the limit on a quiet host. */
+#define MIGD_LIMIT_PART 0.97
+
 /* Which plan is the cheapest is asked at every look, and most looks are within a pass and tell
  * nothing new: the last answer, and what it depends on. */
 #define MIGD_WEIGHED_KEYS 18

@@ -264,6 +264,48 @@ test_fit_idle(void)
     g_assert_cmpuint(model.n, ==, 0);
 }
 
+/* A set that was written over within the shortest time measured says nothing of its rate: the least
+ * that does it is the likeliest. */
+static void
+test_fit_saturated(void)
+{
+    static const MigdCurvePoint points[] = {{1, 24 * MB, MB}, {2, 25 * MB, MB}, {4, 24 * MB, MB}};
+    double slow = 0, fast = 0;
+    MigdModel model;
+
+    migd_predict_fit(&model, points, G_N_ELEMENTS(points), 200 * MB);
+    for (guint i = 0; i < model.n; i++) {
+        const MigdHypothesis *h = &model.hypotheses[i];
+
+        *(h->lambda_bps < 4 * h->working_set_bytes ? &slow : &fast) += h->weight;
+    }
+    g_assert_cmpfloat(slow, >, 3 * fast);
+    g_assert_cmpfloat(fast, >, 0.05); /* but not out of the question */
+}
+
+/* Only passes that tell rates apart are compared. */
+static void
+test_compare(void)
+{
+    MigdModel model = {.n = 1, .hypotheses = {{10 * MB, 50 * MB, 1, 1, FALSE}}};
+    const MigdPoint passes[] = {
+        {.seconds = 60, .dirty_bytes = 50 * MB},                       /* saturated */
+        {.seconds = 1, .dirty_bytes = 4 * MB, .throttle = 0.5},        /* slowed */
+        {.seconds = 1, .dirty_bytes = 9 * MB, .unsent_bytes = 5 * MB}, /* part of it not seen */
+        {.seconds = 1, .dirty_bytes = 13.6 * MB},
+        {.seconds = 0.5, .dirty_bytes = 7.1 * MB, .unsent_bytes = 0.1 * MB},
+    };
+    double seen, foretold;
+
+    migd_predict_compare(&model, passes, 3, &seen, &foretold);
+    g_assert_cmpfloat(seen + foretold, ==, 0);
+    migd_predict_compare(&model, passes, G_N_ELEMENTS(passes), &seen, &foretold);
+    g_assert_cmpfloat(fabs(seen - 20.7 * MB), <, 1);
+    g_assert_cmpfloat(fabs(seen / foretold - 1.5), <, 0.02);
+    migd_predict_compare(&model, passes, 0, &seen, &foretold);
+    g_assert_cmpfloat(seen + foretold, ==, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -278,5 +320,7 @@ main(int argc, char **argv)
     g_test_add_func("/predict/fit", test_fit);
     g_test_add_func("/predict/fit-one-point", test_fit_one_point);
     g_test_add_func("/predict/fit-idle", test_fit_idle);
+    g_test_add_func("/predict/fit-saturated", test_fit_saturated);
+    g_test_add_func("/predict/compare", test_compare);
     return g_test_run();
 }

@@ -155,6 +155,60 @@ test_never_written(void)
     g_assert_cmpuint(sample.pass, ==, 3);
 }
 
+/* Where they come last, all that was written has been sent by the first sync: what it finds is what
+ * was dirtied. Seen on a real pair as a pause of 116 ms where 300 were allowed. */
+static void
+test_never_written_last(void)
+{
+    Syncs syncs = run_syncs("[guest]\nmemory=137MiB\nzero=0.177\nzero-last=yes\n"
+                            "dirty-rate=6MB/s\nworking-set=21MiB\n[link]\nbandwidth=65MiB/s\n",
+                            NULL, 0, 10);
+
+    g_assert_cmpuint(syncs.n, ==, 1);
+    assert_near(syncs.at_s[0], 1.73, 0.01);
+    assert_near(syncs.left[0], 8.3e6, 1e5);
+    g_assert_cmpint(syncs.end.status, ==, MIGD_STATUS_COMPLETED);
+    assert_near((double)syncs.end.downtime_us, 116e3, 7e3);
+}
+
+/* Where QEMU's limit binds, the sync comes as soon as nothing is left to send, and what was not
+ * used of a tenth's worth goes out in that tenth. */
+static void
+test_rest_of_a_tenth(void)
+{
+    MigdKnobs knobs = {.has = MIGD_KNOB_BANDWIDTH | MIGD_KNOB_DOWNTIME,
+                       .max_bandwidth_bps = 40000000,
+                       .downtime_limit_us = 10000};
+    Syncs syncs = run_syncs("[guest]\nmemory=97MB\ndirty-rate=1MB/s\nworking-set=50MB\n"
+                            "[link]\nbandwidth=1GB/s\n",
+                            &knobs, knobs.has, 10);
+
+    g_assert_cmpuint(syncs.n, ==, 2);
+    assert_near(syncs.at_s[0], 2.401, 1e-3); /* a quarter of the 25th */
+    assert_near(syncs.left[0], 2.34e6, 1e4);
+    assert_near(syncs.at_s[1], 2.4034, 1e-3);
+    g_assert_cmpint(syncs.end.status, ==, MIGD_STATUS_COMPLETED);
+}
+
+/* A guest that writes in order does not come back to what is unsent before it has been through the
+ * rest of its set; one that writes anywhere does. */
+static void
+test_sweep(void)
+{
+    static const char *const text = "[guest]\nmemory=200MB\ndirty-rate=50MB/s\n"
+                                    "working-set=150MB\nsweep=yes\n[link]\nbandwidth=100MB/s\n";
+    MigdKnobs knobs = {.has = MIGD_KNOB_DOWNTIME, .downtime_limit_us = 100000};
+    Syncs syncs = run_syncs(text, &knobs, knobs.has, 10);
+
+    g_assert_cmpuint(syncs.n, >=, 3);
+    for (guint i = 1; i < syncs.n; i++) {
+        double took_s = syncs.at_s[i] - syncs.at_s[i - 1];
+        double unsent = syncs.left[i - 1] - 100e6 * took_s;
+
+        assert_near(syncs.left[i], unsent + 50e6 * took_s, 1e4);
+    }
+}
+
 /* Auto-converge counts two high syncs, at least a second apart, for each step. */
 static void
 test_throttle_steps(void)
@@ -253,6 +307,9 @@ main(int argc, char **argv)
     g_test_add_func("/sim/looks/drained", test_drained);
     g_test_add_func("/sim/looks/no-limit", test_no_limit_at_all);
     g_test_add_func("/sim/never-written", test_never_written);
+    g_test_add_func("/sim/never-written/last", test_never_written_last);
+    g_test_add_func("/sim/looks/rest-of-a-tenth", test_rest_of_a_tenth);
+    g_test_add_func("/sim/sweep", test_sweep);
     g_test_add_func("/sim/throttle", test_throttle_steps);
     g_test_add_func("/sim/postcopy", test_postcopy_syncs);
     g_test_add_func("/sim/recorded", test_recorded);
