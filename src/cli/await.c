@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What ends waiting early. How waiting ends as it should is the callback's business.
+ */
 #include "cli/await.h"
 
 #include <glib-unix.h>

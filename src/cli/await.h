@@ -20,8 +20,8 @@ typedef struct {
     MigdExit exit; /* why it ended */
 } MigdAwait;
 
-/* Listens to `signal` (NULL = all) of the migration at `path` (NULL = all): before the call, so that
- * none is missed. */
+/* Listens to `signal` (NULL = all) of the migration at `path` (NULL = all): before the call, so
+ * that none is missed. */
 void migd_await_begin(MigdAwait *await, MigdCli *cli, const char *signal, const char *path,
                       GDBusSignalCallback callback, MigdLeftFunc left, gpointer user_data);
 

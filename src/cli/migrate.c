@@ -22,7 +22,7 @@ typedef struct {
     char *path;
     MigdAwait await;
     gboolean progress; /* a line without its end stands on the terminal */
-    char *result; /* NULL until it has finished */
+    char *result;      /* NULL until it has finished */
     GVariant *report;
 } Wait;
 

@@ -113,8 +113,8 @@ rule_over_cap(const MigdView *view, MigdDecision *decision)
     if (view->forced)
         return FALSE;
     guint64 most_us = migd_from_double(MAX(view->cap_s * 1000, 1)) * 1000;
-    double over_s = (double)track->last.downtime_limit_us / G_USEC_PER_SEC -
-                    view->cap_s / MIGD_LIMIT_PART; /* not for the little that is QEMU's */
+    double over_s = ((double)track->last.downtime_limit_us - (double)most_us / MIGD_LIMIT_PART) /
+                    G_USEC_PER_SEC; /* not for the little that is QEMU's */
     if (migd_sample_has(&track->last, MIGD_HAS_DOWNTIME_LIMIT) && over_s > MIGD_LIMIT_SLACK_S &&
         migd_view_may(view, MIGD_ACTION_SET_DOWNTIME))
         return say(decision, MIGD_ACTION_SET_DOWNTIME, most_us, MIGD_REASON_DOWNTIME_OVER_CAP);

@@ -24,8 +24,9 @@ typedef struct {
     gboolean usable; /* its begin and end were both seen */
 } MigdPass;
 
-/* Of the pause that there is room for, what is asked for: QEMU takes its speed over the last tenth of
- * a second for that of the pause, and real pauses were up to 2 % over the limit on a quiet host. */
+/* Of the pause that there is room for, what is asked for: QEMU takes its speed over the last tenth
+ * of a second for that of the pause, and real pauses were up to 2 % over the limit on a quiet host.
+ */
 #define MIGD_LIMIT_PART 0.97
 
 /* Which plan is the cheapest is asked at every look, and most looks are within a pass and tell

@@ -63,9 +63,8 @@ migd_start_limit_us(const MigdProfile *profile, const MigdCosts *costs, guint64 
                     guint64 link_bps)
 {
     double hidden_us = link_bps > 0 ? 2e6 * (double)costs->hidden_bytes / (double)link_bps : 0;
-    double cap_us =
-        ((double)migd_sat_sub(profile->max_downtime_us, costs->fixed_us) - hidden_us) *
-        MIGD_LIMIT_PART;
+    double cap_us = ((double)migd_sat_sub(profile->max_downtime_us, costs->fixed_us) - hidden_us) *
+                    MIGD_LIMIT_PART;
     double least_us =
         MIN(MAX(cap_us * START_LEAST, START_MIN_US), (double)profile->max_downtime_us);
 

@@ -270,13 +270,16 @@ migd_predict(const MigdPredictInput *input, MigdPrediction *ret)
 /* Working sets tried, as multiples of the most that was seen. */
 static const double spreads[] = {1.0, 1.02, 1.05, 1.1, 1.17, 1.26, 1.4, 1.6, 2, 2.8, 4.5, 10, 50};
 
-/* At saturation the rate cannot be seen: these multiples of the least that it can be, the higher
- * the less likely (by their square root: between as likely as each other, and as likely as each
- * byte). */
-static const double depths[] = {1, 2, 4, 10};
+/* A rate tried, and for how many others it stands: the logarithm of their span. */
+typedef struct {
+    double factor, width;
+} Rate;
+
+/* At saturation the rate cannot be seen: these multiples of the least that it can be. */
+static const Rate depths[] = {{1, 0.5}, {2, 0.7}, {4, 0.8}, {10, 0.5}};
 
 /* Rates tried around the one that fits best, relative. */
-static const double around[] = {0.9, 0.97, 1, 1.03, 1.1};
+static const Rate around[] = {{0.9, 0.07}, {0.97, 0.05}, {1, 0.03}, {1.03, 0.05}, {1.1, 0.07}};
 
 #define CURVE_SIGMA 0.04 /* what no such curve gets right of a real guest */
 #define LEAST_WEIGHT 0.01
@@ -351,11 +354,13 @@ add_hypothesis(MigdModel *model, const MigdHypothesis *h)
 }
 
 /* A guest that writes its set over within the shortest time measured is the rarer the more often it
- * does: twice the rate is half as likely. */
+ * does: twice the rate is a quarter as likely. */
 static double
 prior(const MigdHypothesis *h, double seconds)
 {
-    return MIN(h->working_set_bytes / (h->lambda_bps * seconds), 1);
+    double part = MIN(h->working_set_bytes / (h->lambda_bps * seconds), 1);
+
+    return part * part;
 }
 
 /* The rates that go with a set, in one of the two shapes. */
@@ -367,15 +372,16 @@ add_shape(MigdModel *model, double w, gboolean sweep, const MigdCurvePoint *poin
         with_best_rate((MigdHypothesis){.working_set_bytes = w, .response = 1, .sweep = sweep},
                        points, n, highest);
     gboolean flat = curve_at(&best, points[0].seconds) > 0.95 * w;
-    const double *factors = flat ? depths : around;
-    guint n_factors = flat ? G_N_ELEMENTS(depths) : G_N_ELEMENTS(around);
+    const Rate *rates = flat ? depths : around;
+    guint n_rates = flat ? G_N_ELEMENTS(depths) : G_N_ELEMENTS(around);
 
-    for (guint f = 0; f < n_factors; f++) {
+    for (guint f = 0; f < n_rates; f++) {
         MigdHypothesis h = best;
 
-        h.lambda_bps *= factors[f];
-        h.weight =
-            exp(-0.5 * MIN(misfit(&h, points, n), 1000)) * prior(&h, points[0].seconds) + 1e-200;
+        h.lambda_bps *= rates[f].factor;
+        h.weight = exp(-0.5 * MIN(misfit(&h, points, n), 1000)) * prior(&h, points[0].seconds) *
+                       rates[f].width +
+                   1e-200;
         add_hypothesis(model, &h);
     }
 }

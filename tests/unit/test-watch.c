@@ -344,7 +344,7 @@ test_start(Fixture *f, gconstpointer data)
     g_assert_cmpstr(f->asked.options.destination, ==, "unix:/x");
     g_assert_true(f->asked.options.allow_throttle);
     g_assert_false(f->asked.options.allow_postcopy); /* the destination may not have it */
-    g_assert_cmpuint(f->asked.options.downtime_limit_us, ==, 0); /* in force and within the cap */
+    g_assert_cmpuint(f->asked.options.downtime_limit_us, ==, 291000); /* 97 % of the cap */
     g_assert_cmpuint(f->asked.options.max_bandwidth_bps, ==, 0);
     g_assert_false(f->done_called);
     answer_done(&f->asked.started, f->asked.started_data, TRUE);
@@ -354,7 +354,8 @@ test_start(Fixture *f, gconstpointer data)
 
     g_autoptr(MigdTrace) trace = migd_trace_read(f->path, NULL);
     g_assert_cmpuint(trace->start.saved.throttle_initial_pct, ==, 20);
-    g_assert_cmpuint(trace->start.touched, ==, MIGD_KNOB_AUTO_CONVERGE | MIGD_KNOBS_THROTTLE);
+    g_assert_cmpuint(trace->start.touched, ==,
+                     MIGD_KNOB_AUTO_CONVERGE | MIGD_KNOB_DOWNTIME | MIGD_KNOBS_THROTTLE);
     g_assert_true(trace->start.abilities.throttle_cocked);
 }
 
@@ -367,7 +368,7 @@ test_start_within_limits(Fixture *f, gconstpointer data)
     migd_watch_start(f->watch, TRUE, on_done, f);
     answer_knobs(f);
     g_assert_true(f->asked.options.allow_postcopy);
-    g_assert_cmpuint(f->asked.options.downtime_limit_us, ==, 100000);
+    g_assert_cmpuint(f->asked.options.downtime_limit_us, ==, 97000);
     g_assert_cmpuint(f->asked.options.max_bandwidth_bps, ==, 10000000);
 }
 
@@ -493,14 +494,14 @@ test_one_action_at_a_time(Fixture *f, gconstpointer data)
     over_cap(f, FALSE);
     g_assert_cmpuint(f->asked.acts, ==, 1);
     g_assert_cmpint(f->asked.action.action, ==, MIGD_ACTION_SET_DOWNTIME);
-    g_assert_cmpuint(f->asked.action.argument, ==, 100000);
+    g_assert_cmpuint(f->asked.action.argument, ==, 97000);
     g_assert_true(f->told_enforced);
     migd_watch_event(f->watch, MIGD_EVENT_PASS, 2);
     f->sample.pass = 2;
     answer_sample(f);
     g_assert_cmpuint(f->asked.acts, ==, 1); /* the first is still out */
     g_assert_null(f->asked.knobs);          /* and knobs half turned are not looked at */
-    f->knobs.downtime_limit_us = 100000;
+    f->knobs.downtime_limit_us = 97000;
     answer_done(&f->asked.acted, f->asked.acted_data, TRUE);
     answer_knobs(f);
     g_assert_cmpint(f->told.reason, !=, MIGD_REASON_FOREIGN_CHANGE);
@@ -542,7 +543,7 @@ test_stale_look(Fixture *f, gconstpointer data)
     f->knobs = old; /* as they were when the look was sent */
     answer_knobs(f);
     g_assert_cmpint(f->told.reason, !=, MIGD_REASON_FOREIGN_CHANGE);
-    f->knobs.downtime_limit_us = 100000;
+    f->knobs.downtime_limit_us = 97000;
     answer_knobs(f); /* the second look */
     g_assert_cmpint(f->told.reason, !=, MIGD_REASON_FOREIGN_CHANGE);
 }
@@ -610,7 +611,7 @@ static void
 test_success(Fixture *f, gconstpointer data)
 {
     over_cap(f, FALSE);
-    f->knobs.downtime_limit_us = 100000;
+    f->knobs.downtime_limit_us = 97000;
     answer_done(&f->asked.acted, f->asked.acted_data, TRUE);
     if (f->asked.knobs != NULL)
         answer_knobs(f);
@@ -737,13 +738,13 @@ test_resume(Fixture *f, gconstpointer data)
     make_watch(f, trace->start.origin, FALSE);
     migd_watch_resume(f->watch, trace);
     f->sample.elapsed_us = 30000;
-    f->sample.downtime_limit_us = 100000; /* the command had come through */
+    f->sample.downtime_limit_us = 97000; /* the command had come through */
     answer_sample(f);
     g_assert_cmpuint(f->asked.acts, ==, 1); /* that of the earlier daemon */
     g_assert_cmpuint(info(f)->report.decisions, >=, 1);
 
     /* It knows what to put back. */
-    f->knobs.downtime_limit_us = 100000;
+    f->knobs.downtime_limit_us = 97000;
     complete(f);
     migd_watch_event(f->watch, MIGD_EVENT_STATUS, MIGD_STATUS_COMPLETED);
     if (f->asked.knobs != NULL)
@@ -761,7 +762,7 @@ test_resume_foreign(Fixture *f, gconstpointer data)
 
     over_cap(f, FALSE);
     answer_done(&f->asked.acted, f->asked.acted_data, TRUE);
-    f->knobs.downtime_limit_us = f->sample.downtime_limit_us = 100000;
+    f->knobs.downtime_limit_us = f->sample.downtime_limit_us = 97000;
     migd_watch_event(f->watch, MIGD_EVENT_PASS, 2);
     f->sample.pass = 2;
     answer_sample(f);
@@ -819,7 +820,7 @@ test_close(Fixture *f, gconstpointer data)
     drop_watch(f);
     trace = migd_trace_read(f->path, NULL);
     complete(f);
-    f->knobs.downtime_limit_us = 100000;
+    f->knobs.downtime_limit_us = 97000;
     make_watch(f, trace->start.origin, FALSE);
     migd_watch_close(f->watch, trace, &f->sample, /* restore= */ TRUE);
     answer_knobs(f);
