@@ -22,6 +22,9 @@
 /* QEMU's default throttle-trigger-threshold, in force unless we have set another. */
 #define QEMU_TRIGGER_PCT 50
 
+/* QEMU sends a tenth of a second's worth at once, where its own limit binds. */
+#define EARLY_S 0.1
+
 /* Times beyond this are nobody's clock; kept out so that differences cannot overflow. */
 #define MAX_TIME_US (G_MAXINT64 / 4)
 
@@ -222,11 +225,17 @@ end_pass(MigdTrack *track, const MigdSample *sample)
     guint64 unsent = migd_sat_sub(track->pass_start_remaining, sent);
     guint64 fits =
         migd_from_double(track->link.bps * (double)track->last.downtime_limit_us / G_USEC_PER_SEC);
+    /* What was sent beyond what the pass began with is of the next one already: we look a moment
+     * after the sync. In the first pass pages that cost nothing count, too. */
+    guint64 early = migd_sat_sub(sent, track->pass_start_remaining);
+    if (track->n_passes == 0 || (double)early > track->link.bps * EARLY_S)
+        early = 0;
     MigdPass pass = {
         .duration_us = sample->time_us - track->pass_start_us,
         .sent_bytes = sent,
         .unsent_bytes = MIN(unsent, fits),
-        .dirty_bytes = migd_sat_sub(sample->remaining_bytes, MIN(unsent, fits)),
+        .dirty_bytes =
+            migd_sat_add(migd_sat_sub(sample->remaining_bytes, MIN(unsent, fits)), early),
         .remaining_bytes = sample->remaining_bytes,
         .throttle_pct = track->last.throttle_pct,
         .usable = track->pass_open && sample->time_us > track->pass_start_us,
