@@ -17,6 +17,9 @@
 /* An action that has shown nothing after this many passes will not. */
 #define PATIENCE_SYNCS 4
 
+/* What was taken back again and again is made ready again after at most this many passes. */
+#define MOST_PATIENCE 16
+
 /* Irreversible steps are given this long to show. */
 #define FINAL_PATIENCE_US (10 * G_USEC_PER_SEC)
 
@@ -313,6 +316,26 @@ throttle_reason(const MigdView *view, const MigdDecision *decision)
 }
 
 static gboolean
+is_armed_so(const MigdView *view, const MigdDecision *decision)
+{
+    const MigdTrack *track = view->track;
+
+    return migd_view_armed(view) && track->throttle_set && track->level_pct == decision->argument &&
+           track->trigger_pct == decision->trigger_pct;
+}
+
+/* A guest at the edge of converging looks now so, now so: the more often a throttle made ready was
+ * taken back, the longer it is looked at before the next is. */
+static gboolean
+is_too_soon(const MigdTrack *track)
+{
+    guint passes = MIN(track->n_disarmed * track->n_disarmed, MOST_PATIENCE);
+
+    return track->action.action == MIGD_ACTION_RELEASE && track->n_disarmed > 1 &&
+           track->syncs_since_action < passes;
+}
+
+static gboolean
 rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
 {
     switch (migd_plan_cheapest(view, decision)) {
@@ -326,9 +349,8 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
         return say(decision, MIGD_ACTION_SET_DOWNTIME, decision->argument,
                    MIGD_REASON_DOWNTIME_FIRST);
     default: /* ARM or THROTTLE, with argument and trigger */
-        if (migd_view_armed(view) && view->track->throttle_set &&
-            view->track->level_pct == decision->argument &&
-            view->track->trigger_pct == decision->trigger_pct) {
+        if (is_armed_so(view, decision) ||
+            (decision->action == MIGD_ACTION_ARM && is_too_soon(view->track))) {
             decision->trigger_pct = 0;
             return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_WAIT_FOR_EVIDENCE);
         }

@@ -78,6 +78,7 @@ struct MigdTrack {
     guint syncs_since_reached; /* of these, under the throttle it asked for */
     guint32 level_pct;         /* throttle asked for last */
     gboolean throttle_set;     /* a throttle level was decided (or released) since the start */
+    guint n_disarmed;          /* times in this phase that a throttle made ready was taken back */
     guint32 useless_pct;   /* throttle that was given up because it did not help: not tried again */
     guint n_useless;       /* times that this was done */
     guint64 useless_bytes; /* what was left when it was given up */

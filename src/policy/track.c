@@ -187,6 +187,7 @@ refit(MigdTrack *track)
     if (n >= 2 && points[n - 1].dirty_bytes > NOISE_BYTES &&
         migd_model_contradicts(&track->model, points, n, track->unsteady)) {
         track->phase_passes = 1;
+        track->n_disarmed = 0;
         if (track->n_useless < MAX_USELESS)
             track->useless_pct = 0;
         migd_model_fit(&track->model, &points[n - 1], 1, total_bytes, track->unsteady);
@@ -340,6 +341,8 @@ migd_track_note_action(MigdTrack *track, const MigdDecision *decision, gint64 ti
         track->useless_bytes = track->sync.remaining_bytes;
         track->n_useless++;
     }
+    if (decision->action == MIGD_ACTION_RELEASE && track->last.throttle_pct <= 1)
+        track->n_disarmed++;
     if (decision->action == MIGD_ACTION_ARM || decision->action == MIGD_ACTION_THROTTLE ||
         decision->action == MIGD_ACTION_RELEASE) {
         track->trigger_pct = decision->trigger_pct;
