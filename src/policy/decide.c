@@ -373,12 +373,12 @@ taken_s(const MigdTrack *track)
 static gboolean
 rule_useless_throttle(const MigdView *view, MigdDecision *decision)
 {
-    guint passes = enough(view->track, USELESS_PASSES);
+    gboolean dear = taken_s(view->track) >= MIGD_TRIAL_S;
+    guint passes = dear ? 1 : enough(view->track, USELESS_PASSES);
 
     if (view->state.throttle < 0.05 || view->track->syncs_since_reached < passes ||
         !migd_view_may(view, MIGD_ACTION_RELEASE) || view->ends > MIGD_HOPE ||
-        (taken_s(view->track) < MIGD_TRIAL_S &&
-         !without_progress(view->track, passes, SHOW_S, PROGRESS)))
+        (!dear && !without_progress(view->track, passes, SHOW_S, PROGRESS)))
         return FALSE;
     decision->trigger_pct = 1;
     return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_USELESS);
