@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/checked.h"
+
 /* Where nothing was measured or learned: what common guests and hosts take, with much doubt. */
 #define FIXED_S 0.015
 #define FIXED_SPREAD 1.0
@@ -188,6 +190,7 @@ migd_facts_gather(const MigdFacts *facts, MigdForetold *ret)
     take_filled(facts, ret);
     take_curve(facts, ret);
     take_lesson(&lessons->fixed_s, FIXED_S, FIXED_SPREAD, &input->fixed_s, &ret->fixed);
+    input->costs.fixed_us = migd_from_double(lessons->fixed_s.guess.mid * G_USEC_PER_SEC);
     input->fixed_s.spread = MAX(input->fixed_s.spread, FIXED_LEAST_SPREAD);
     take_setup(facts, ret);
     ret->missing = missing(ret);

@@ -121,6 +121,7 @@ describe(const MigdPredictInput *input, guint index, MigdScenario *scenario)
     scenario->noise = NOISE;
     scenario->downtime_limit_us = input->downtime_limit_us;
     scenario->told_bps = input->max_bandwidth_bps; /* all that the daemon goes by when it starts */
+    scenario->told_costs = input->costs;
     scenario->time_limit_s = time_limit(input, stream);
     values[MIGD_SCN_MEMORY] = memory;
     values[MIGD_SCN_ZERO] = 1 - CLAMP(filled, MIN(w, memory) * 0.5, memory) / memory;

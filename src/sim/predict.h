@@ -29,6 +29,7 @@ typedef struct {
     guint64 downtime_limit_us; /* in force at the start; 0 = QEMU's 300 ms */
     MigdGuess setup_s;         /* before the first byte */
     MigdGuess fixed_s;         /* of the pause, whatever is left to send */
+    MigdCosts costs;           /* of a pause, as the policy will be told */
 } MigdPredictInput;
 
 typedef struct {

@@ -132,18 +132,12 @@ drive(MigdRun *run, const MigdEngine *engine, gpointer state, MigdSim *sim, doub
 MigdEngineGuest
 migd_run_guest(const MigdScenario *scenario, const MigdProfile *profile)
 {
-    const double *values = scenario->initial;
-    double fixed_s = values[MIGD_SCN_FIXED_DOWNTIME] +
-                     values[MIGD_SCN_SYNC] * values[MIGD_SCN_MEMORY] / 1073741824;
-
     return (MigdEngineGuest){
         .profile = *profile,
         .memory_bytes = (guint64)scenario->initial[MIGD_SCN_MEMORY],
         .link_bps = scenario->told_bps,
         .postcopy = scenario->initial[MIGD_SCN_POSTCOPY] != 0,
-        /* The guest has migrated before: what cannot be seen has been learned. */
-        .costs = {.fixed_us = migd_from_double(fixed_s * G_USEC_PER_SEC),
-                  .hidden_bytes = migd_from_double(values[MIGD_SCN_HIDDEN])},
+        .costs = scenario->told_costs,
     };
 }
 

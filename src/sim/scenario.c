@@ -196,6 +196,20 @@ check_whole(const MigdScenario *scenario, GError **error)
     return TRUE;
 }
 
+/* The link is the nominal one, and the guest has migrated before: what cannot be seen has been
+ * learned. */
+static void
+tell(MigdScenario *scenario)
+{
+    const double *values = scenario->initial;
+    double fixed_s = values[MIGD_SCN_FIXED_DOWNTIME] +
+                     values[MIGD_SCN_SYNC] * values[MIGD_SCN_MEMORY] / 1073741824;
+
+    scenario->told_bps = migd_from_double(values[MIGD_SCN_BANDWIDTH]);
+    scenario->told_costs = (MigdCosts){.fixed_us = migd_from_double(fixed_s * G_USEC_PER_SEC),
+                                       .hidden_bytes = migd_from_double(values[MIGD_SCN_HIDDEN])};
+}
+
 MigdScenario *
 migd_scenario_parse(const char *text, gsize length, GError **error)
 {
@@ -221,7 +235,7 @@ migd_scenario_parse(const char *text, gsize length, GError **error)
     /* A rate without a working set dirties the whole memory. */
     if (scenario->initial[MIGD_SCN_WORKING_SET] == 0)
         scenario->initial[MIGD_SCN_WORKING_SET] = scenario->initial[MIGD_SCN_MEMORY];
-    scenario->told_bps = migd_from_double(scenario->initial[MIGD_SCN_BANDWIDTH]);
+    tell(scenario);
     g_array_sort(scenario->changes, by_time);
     return g_steal_pointer(&scenario);
 }

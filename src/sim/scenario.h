@@ -7,6 +7,8 @@
 
 #include <glib.h>
 
+#include "policy/track.h"
+
 typedef enum {
     MIGD_SCN_MEMORY,         /* bytes */
     MIGD_SCN_ZERO,           /* fraction of never-written pages, 0..1 */
@@ -37,7 +39,8 @@ typedef struct {
     guint32 seed;
     double noise; /* relative sigma of bandwidth and dirty rate, drawn anew each pass */
     guint64 downtime_limit_us; /* in force at the start, set by no file; 0 = QEMU's 300 ms */
-    guint64 told_bps; /* what an engine is told of the link before the start; 0 = nothing */
+    guint64 told_bps;     /* what an engine is told of the link before the start; 0 = nothing */
+    MigdCosts told_costs; /* and of a pause, as earlier migrations of the guest have taught */
     double initial[MIGD_SCN_N_KEYS];
     GArray *changes; /* of MigdScenarioChange, by time */
 } MigdScenario;

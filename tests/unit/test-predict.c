@@ -44,6 +44,7 @@ input_of(const Truth *truth)
         .stream_bps = {truth->stream, 0.02},
         .setup_s = {0.005, 0.2},
         .fixed_s = {truth->fixed_s, 0.2},
+        .costs = {.fixed_us = (guint64)(truth->fixed_s * 1e6)},
     };
     MigdCurvePoint points[3];
     guint n = measure(truth, points);
