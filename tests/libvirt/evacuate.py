@@ -49,6 +49,7 @@ def who_cannot_go_holds_nobody_up():
         site.start("taken", EASY, site.b)
         for guest in guests:
             bus.wait_domain(guest.name)
+        for guest in (guests[0], guests[2]):
             guest.listen(site.b)
         process = bus.popen("evacuate", site.b.uri, "--wait", stdout=subprocess.PIPE, text=True)
         out, _ = process.communicate(timeout=120)
