@@ -102,6 +102,7 @@ gboolean migd_watch_is_finished(const MigdWatch *watch);
 
 /* The newest passes, as migd_track_points() tells them. */
 guint migd_watch_points(const MigdWatch *watch, MigdPoint *ret);
+
 /* Whether `action` is possible at all on this migration, whatever the profile says. */
 gboolean migd_watch_can(const MigdWatch *watch, MigdAction action);
 /* A time of decisions and samples (CLOCK_MONOTONIC) as µs since the epoch. */

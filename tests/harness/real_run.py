@@ -20,6 +20,7 @@ SLACK_S = 20      # for the start, and for giving up
 DISTURBED_S = 0.3 # of work, that neither a throttle nor a pause took from the guest
 PAUSE_MS = 15     # beside sending
 STOP_MS = 4       # of them are usual: to stop the guest, read the dirty log, send the devices
+TELLS_S = 0.5     # of throttle tell how the guest responds to it
 
 
 @dataclass
@@ -86,6 +87,15 @@ def _by_daemon(twin: Twin, pair: Pair, bus: Bus) -> dict:
             "engine": "migrationd"}
 
 
+def response(account: dict, work_lost_s: float) -> float:
+    """x of the scenario: how much of what the throttle took from its vCPU the guest lost by its own count. One that
+    waits for its time now and then, as this one does, makes up for a part."""
+    taken_s = account["throttle_seconds"]
+    if taken_s < TELLS_S:
+        return 1
+    return min(max((work_lost_s - account["downtime_ms"] / 1000) / taken_s, 0.5), 1)
+
+
 def run(engine: str, twin: Twin, daemon: bool = False) -> RealRun:
     """`daemon`: migrationd itself is the engine, as a service of its own."""
     with tempfile.TemporaryDirectory(prefix="migd-twin-") as qmp_dir, Bus() as bus, Pair(
@@ -98,18 +108,21 @@ def run(engine: str, twin: Twin, daemon: bool = False) -> RealRun:
             pair.destination.qmp.command("migrate-set-capabilities", capabilities=[
                 {"capability": "postcopy-ram", "state": True}])
         meter = WorkMeter(pair)
-        text = twin.text(meter.efficiency, fixed_downtime=f"{STOP_MS}ms")
+        costs = {"fixed_downtime": f"{STOP_MS}ms"}
+        text = twin.text(meter.efficiency, **costs)
         console = pair.source.console
         console.wait(lambda c: c.last.up >= SETTLE_MS, 10, "report")
         account = _by_daemon(twin, pair, bus) if daemon else _drive(engine, twin, pair, text)
-        result = RealRun(account, simulate(text, engine), text=text, rate_factor=meter.efficiency,
+        arrived = account["result"] in ARRIVED
+        last = pair.destination.console.wait(lambda c: c.last, 30, "report") if arrived else console.last
+        lost_s = meter.lost_s(last)
+        text = twin.text(meter.efficiency, throttle_response=f"{response(account, lost_s):.2f}", **costs)
+        result = RealRun(account, simulate(text, engine), text=text, rate_factor=meter.efficiency, work_lost_s=lost_s,
                          link_bps=twin.link()[0][1] if len(twin.link()) == 1 else 0)
-        if not result.arrived:
-            result.work_lost_s = meter.lost_s(console.last)
+        if not arrived:
             return result
         result.gap_ms = pair.gap_ms()
         result.pause_bytes = pair.info()["ram"].get("downtime-bytes", 0)
-        result.work_lost_s = meter.lost_s(pair.destination.console.wait(lambda c: c.last, 30, "report"))
         verdict = pair.verify_destination()
         result.wrong = str(verdict)
         if verdict.wrong:
