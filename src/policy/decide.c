@@ -335,6 +335,16 @@ is_too_soon(const MigdTrack *track)
            track->syncs_since_action < passes;
 }
 
+/* What is armed must not engage meanwhile. */
+static gboolean
+throttle_later(const MigdView *view, MigdDecision *decision)
+{
+    if (!migd_view_armed(view))
+        return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_THROTTLE_LATER);
+    decision->trigger_pct = 100;
+    return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_LATER);
+}
+
 static gboolean
 rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
 {
@@ -342,7 +352,7 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
     case MIGD_ACTION_POSTCOPY:
         return say(decision, MIGD_ACTION_POSTCOPY, 0, MIGD_REASON_POSTCOPY_CHEAPEST);
     case MIGD_ACTION_WAIT:
-        return FALSE;
+        return decision->reason == MIGD_REASON_THROTTLE_LATER && throttle_later(view, decision);
     case MIGD_ACTION_RELEASE:
         return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_NOT_NEEDED);
     case MIGD_ACTION_SET_DOWNTIME:

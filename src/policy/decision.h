@@ -33,14 +33,15 @@ typedef enum {
 
 /* Why. Reasons may be added: readers show an unknown one as it is spelled. */
 typedef enum {
-    MIGD_REASON_FIRST_PASS,         /* nothing is known before the first pass ends */
-    MIGD_REASON_CONVERGING,         /* left alone: it ends inside the limits by itself */
-    MIGD_REASON_WAIT_FOR_EVIDENCE,  /* the forecasts disagree; one more pass tells */
-    MIGD_REASON_ACTION_PENDING,     /* the last action has not shown its effect yet */
-    MIGD_REASON_DOWNTIME_OVER_CAP,  /* somebody's limit is over the profile's cap: lowered */
-    MIGD_REASON_DOWNTIME_SUFFICES,  /* a longer pause within the cap ends it */
-    MIGD_REASON_DOWNTIME_CHEAPER,   /* a longer pause within the cap ends it so much sooner */
-    MIGD_REASON_DOWNTIME_FIRST,     /* the pause goes to its cap before a throttle is set */
+    MIGD_REASON_FIRST_PASS,        /* nothing is known before the first pass ends */
+    MIGD_REASON_CONVERGING,        /* left alone: it ends inside the limits by itself */
+    MIGD_REASON_WAIT_FOR_EVIDENCE, /* the forecasts disagree; one more pass tells */
+    MIGD_REASON_THROTTLE_LATER,    /* a throttle costs less after another pass, which leaves less */
+    MIGD_REASON_ACTION_PENDING,    /* the last action has not shown its effect yet */
+    MIGD_REASON_DOWNTIME_OVER_CAP, /* somebody's limit is over the profile's cap: lowered */
+    MIGD_REASON_DOWNTIME_SUFFICES, /* a longer pause within the cap ends it */
+    MIGD_REASON_DOWNTIME_CHEAPER,  /* a longer pause within the cap ends it so much sooner */
+    MIGD_REASON_DOWNTIME_FIRST,    /* the pause goes to its cap before a throttle is set */
     MIGD_REASON_BANDWIDTH_SUFFICES, /* a higher bandwidth limit within the cap ends it */
     MIGD_REASON_BANDWIDTH_OVER_CAP, /* the limit in force is over the profile's MaxBandwidth:
                                        lowered */

@@ -345,6 +345,9 @@ armed(const MigdView *view, const Search *search, guint32 level_pct)
     return best;
 }
 
+/* The throttle waits for another pass when that makes it so much cheaper. */
+#define LATER 0.97
+
 /* The cheapest throttle level; level 0 when none may be set. Where waiting may still end it, the
  * level is armed: QEMU itself tells at the next sync, by whether the guest dirtied more than was
  * sent, which of the two it is. */
@@ -417,6 +420,28 @@ take_throttle(const MigdView *view, const Candidate *throttle, MigdDecision *dec
     return decision->action;
 }
 
+/* J of one more pass as it is and the throttle then: what a throttle takes goes with what is left,
+ * and a pass that leaves less costs no guest time. */
+static double
+later_cost(const MigdView *view, const MigdPrice *throttle)
+{
+    const MigdModel *model = &view->track->model;
+    const MigdState *state = &view->state;
+    double unsent = MIN(state->bandwidth_bps * state->limit_s, state->remaining_bytes);
+    double pass_s = (state->remaining_bytes - unsent) / state->bandwidth_bps + state->sync_s;
+    double cost = 0;
+
+    for (guint i = 0; i < model->n; i++) {
+        const MigdHypothesis *hypothesis = &model->hypotheses[i];
+        MigdDirtyCurve curve = migd_hypothesis_curve(hypothesis, state->throttle, unsent);
+        double left = unsent + migd_dirty_curve_at(&curve, pass_s);
+        double part = (throttle->ending >> i & 1) != 0 ? left / state->remaining_bytes : 1;
+
+        cost += hypothesis->weight * (pass_s + part * throttle->costs[i]);
+    }
+    return cost;
+}
+
 static MigdAction
 weigh(const MigdView *view, MigdDecision *decision)
 {
@@ -431,6 +456,13 @@ weigh(const MigdView *view, MigdDecision *decision)
     gboolean worth =
         throttle.forced || (throttle.price.ends > MIGD_HOPE && throttle.cost < margin * wait_cost);
     double cost = worth && !throttle.forced ? throttle.cost : wait_cost;
+
+    if (worth && !throttle.forced && view->track->last.throttle_pct <= 1 &&
+        throttle.trigger_pct == 1 &&
+        later_cost(view, &throttle.price) < LATER * throttle.price.cost) {
+        decision->reason = MIGD_REASON_THROTTLE_LATER;
+        worth = FALSE;
+    }
 
     if (postcopy_is_best(view, cost, decision))
         return MIGD_ACTION_POSTCOPY;
@@ -474,6 +506,7 @@ migd_plan_cheapest(const MigdView *view, MigdDecision *decision)
         memcpy(weighed->keys, keys, sizeof keys);
     }
     decision->action = found->action;
+    decision->reason = found->reason;
     decision->time_us_left = found->time_us_left;
     decision->pause_us = found->pause_us;
     decision->send_bytes = found->send_bytes;

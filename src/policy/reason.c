@@ -47,6 +47,10 @@ static const struct {
         {"wait-for-evidence",
          "Waiting one more pass: {left} are left, and whether it converges cannot be told yet "
          "({dirty} dirtied against {bandwidth} sent)."},
+    [MIGD_REASON_THROTTLE_LATER] =
+        {"throttle-later",
+         "Waiting one more pass: {left} are left, and the next leaves less ({dirty} dirtied against "
+         "{bandwidth} sent), so that a throttle then costs less than one now."},
     [MIGD_REASON_ACTION_PENDING] =
         {"action-pending",
          "Waiting for the effect of the last action: one whole pass under it has to be seen."},
