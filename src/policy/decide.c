@@ -40,11 +40,6 @@
 /* Passes under a throttle without progress before it is given up. */
 #define USELESS_PASSES 2
 
-/* Bytes that a link of unsteady speed may carry in no time at all leave this part of the cap, or
- * nothing would ever end; if what they usually take leaves it, with this much to spare. */
-#define LEAST_LIMIT 0.05
-#define LEAST_ROOM 1.1
-
 /* What counts as progress: this part of what was left before. */
 #define PROGRESS 0.8
 
@@ -475,10 +470,8 @@ static double
 limit_within_cap(const MigdTrack *track, double room_s)
 {
     double most_s = (double)track->profile.max_downtime_us / G_USEC_PER_SEC;
-    double cap_s = MIN(room_s, most_s - track->link.sync_s) * MIGD_LIMIT_PART;
-    double usual_s = most_s - LEAST_ROOM * learned_pause_s(track, track->link.usual_bps);
 
-    return track->costs.hidden_bytes > 0 ? MAX(cap_s, MIN(LEAST_LIMIT * most_s, usual_s)) : cap_s;
+    return MIN(room_s, most_s - track->link.sync_s) * MIGD_LIMIT_PART;
 }
 
 static MigdView

@@ -27,9 +27,11 @@
 /* Estimates that differ by no more than this factor are of the same thing. */
 #define AGREE 1.25
 
-/* A rate may be off by this many times what the newest six passes were off: nearly three sigma. Not
- * by more than half, which is also what is taken while they are not known. */
-#define FARTHER 2.0
+/* A rate may be off by this many sigma, of which all passes tell and the newest tell more. Not by
+ * more than half, which is also what is taken until this many passes are known. */
+#define FARTHEST 2.5
+#define OFF_FADE 0.98
+#define OFF_PASSES 6
 #define MOST_OFF 0.5
 
 /* The usual changes more slowly. */
@@ -148,6 +150,16 @@ late_rate(const MigdLink *link)
     return best;
 }
 
+/* Weighs each pass the same at first, then the newest more. */
+static void
+note_off(MigdLink *link, double off)
+{
+    double part = 1 / (1 + MIN(link->n_off, OFF_FADE / (1 - OFF_FADE)));
+
+    link->off = sqrt((1 - part) * link->off * link->off + part * off * off);
+    link->n_off++;
+}
+
 void
 migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first_pass)
 {
@@ -170,7 +182,7 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
         bps = MAX(bps, link->usual_bps);
 
     if (!first_pass && link->bps > 0)
-        link->off[link->n_off++ % G_N_ELEMENTS(link->off)] = fabs(bps / link->bps - 1);
+        note_off(link, bps / link->bps - 1);
 
     /* A dip is waited out, and what it carried says nothing of what comes after it. */
     if (migd_link_dips(link) && !first_pass)
@@ -196,9 +208,7 @@ double
 migd_link_least_bps(const MigdLink *link)
 {
     double bps = link->window_bps > 0 ? MIN(link->window_bps, link->usual_bps) : link->usual_bps;
-    double off = link->n_off < G_N_ELEMENTS(link->off) ? MOST_OFF : 0;
+    double off = link->n_off < OFF_PASSES ? MOST_OFF : MIN(FARTHEST * link->off, MOST_OFF);
 
-    for (guint i = 0; i < G_N_ELEMENTS(link->off); i++)
-        off = MAX(off, FARTHER * link->off[i]);
-    return bps * (1 - MIN(off, MOST_OFF));
+    return bps * (1 - off);
 }

@@ -34,7 +34,7 @@ typedef struct {
     double usual_weight;   /* of what `usual_bps` averages */
     MigdSync syncs[3];     /* newest estimates of `sync_s` */
     guint n_syncs;         /* made so far */
-    double off[6];         /* how far the newest passes were off what was expected, relative */
+    double off;            /* how far the passes were off what was expected, relative: sigma */
     guint n_off;           /* passes so far */
 } MigdLink;
 

@@ -123,9 +123,17 @@ test_least(void)
     for (guint i = 0; i < 6; i++)
         pass(&stream, 1, BPS, 0);
     near(migd_link_least_bps(&stream.link), BPS, 0.02);
-    pass(&stream, 1, BPS * 0.85, 0);
+    for (guint i = 0; i < 3; i++) {
+        pass(&stream, 1, BPS * 1.15, 0);
+        pass(&stream, 1, BPS * 0.85, 0);
+    }
     g_assert_cmpfloat(migd_link_least_bps(&stream.link), <, BPS * 0.75);
     g_assert_cmpfloat(migd_link_least_bps(&stream.link), >, BPS * 0.4);
+
+    /* A while of steadiness does not make it forget. */
+    for (guint i = 0; i < 10; i++)
+        pass(&stream, 1, BPS, 0);
+    g_assert_cmpfloat(migd_link_least_bps(&stream.link), <, BPS * 0.85);
 }
 
 int
