@@ -15,7 +15,7 @@
 
 /* What explains the points this much worse than the best is dropped: it would only cost time. */
 #define NEGLIGIBLE 0.02
-#define KEPT 12
+#define KEPT 7
 
 /* Working sets tried. Below saturation: multiples of the largest pass seen, with the rate that
  * fits. At saturation the rate cannot be seen at all (every higher one gives the same bytes), so it
