@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/checked.h"
+
 #define WINDOW 24
 #define LEAST_SPREAD 0.02
 
@@ -22,6 +24,9 @@
 
 /* Pairs of pauses whose bytes differ by less than this say nothing of the speed. */
 #define APART_BYTES 2e6
+
+/* Memory in use of which less than this was not sent was sent as a whole: logarithms are taken. */
+#define LEAST_EMPTY 4096.0
 
 typedef gboolean (*ValueFunc)(const MigdPast *past, double *ret);
 
@@ -158,6 +163,13 @@ filled_of(const MigdPast *past, double *ret)
     *ret = past->resident_bytes > 0
                ? MIN((double)past->first_pass_bytes / (double)past->resident_bytes, 1.1)
                : 0;
+    return past->resident_bytes > 0 && past->first_pass_bytes > 0;
+}
+
+static gboolean
+empty_of(const MigdPast *past, double *ret)
+{
+    *ret = MAX((double)migd_sat_sub(past->resident_bytes, past->first_pass_bytes), LEAST_EMPTY);
     return past->resident_bytes > 0 && past->first_pass_bytes > 0;
 }
 
@@ -320,6 +332,7 @@ migd_learn(const GPtrArray *past, const char *domain_uuid, const char *peer,
     *ret = (MigdLessons){
         .setup_s = learn_of_peer(alike, peer, setup_of, 0.5),
         .filled = learn_of_peer(past, peer, filled_of, 0.05),
+        .empty = learn_of_peer(past, peer, empty_of, 0.5),
         .faster = learn_of_domain(alike, domain_uuid, faster_of, 0.1),
         .first_pass_bytes = learn_of_domain(past, domain_uuid, first_pass_of, 0.1),
         .lambda_bps = learn_of_domain(past, domain_uuid, lambda_of, 0.3),

@@ -20,6 +20,7 @@ typedef struct {
     MigdLesson fixed_s;          /* of the pause, whatever is left to send */
     MigdLesson setup_s;          /* before the first byte */
     MigdLesson filled;           /* of memory in use, the part that pass 1 has to send */
+    MigdLesson empty;            /* of memory in use, the bytes that pass 1 has not to send */
     MigdLesson faster;           /* dirty curve in a migration over the one measured at rest */
     MigdLesson first_pass_bytes; /* of this guest */
     MigdLesson lambda_bps, working_set_bytes; /* of this guest, as last fitted */

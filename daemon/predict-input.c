@@ -92,18 +92,33 @@ take_bandwidth(const MigdFacts *facts, MigdForetold *ret)
         input->link_bps.mid = 0; /* one and the same */
 }
 
+/* What pass 1 need not send of the memory in use is a part of it, or the same for every guest
+ * (firmware, video memory): whichever the past tells more exactly. */
+static MigdGuess
+of_resident(double resident, const MigdLessons *lessons)
+{
+    const MigdLesson *part = &lessons->filled, *empty = &lessons->empty;
+    MigdGuess guess = {resident, RESIDENT_SPREAD};
+    double doubt = empty->guess.mid * empty->guess.spread / resident;
+
+    if (empty->n > 0 && empty->guess.mid < resident / 2 && doubt < part->guess.spread) {
+        guess.mid -= empty->guess.mid;
+        guess.spread = MAX(doubt, RESIDENT_SPREAD);
+    } else if (part->n > 0) {
+        guess.mid *= part->guess.mid;
+        guess.spread = MAX(part->guess.spread, RESIDENT_SPREAD);
+    }
+    return guess;
+}
+
 static void
 take_filled(const MigdFacts *facts, MigdForetold *ret)
 {
     MigdGuess *filled = &ret->input.filled_bytes;
-    const MigdLesson *part = &facts->lessons.filled, *before = &facts->lessons.first_pass_bytes;
+    const MigdLesson *before = &facts->lessons.first_pass_bytes;
 
     if (facts->curve.resident_bytes > 0) {
-        *filled = (MigdGuess){(double)facts->curve.resident_bytes, RESIDENT_SPREAD};
-        if (part->n > 0) {
-            filled->mid *= part->guess.mid;
-            filled->spread = MAX(part->guess.spread, RESIDENT_SPREAD);
-        }
+        *filled = of_resident((double)facts->curve.resident_bytes, &facts->lessons);
         ret->filled = (MigdProvenance){"measured", facts->curve_age_us, 1};
     } else if (before->n > 0) {
         *filled = before->guess;

@@ -270,6 +270,26 @@ test_learn_link_behind_limit(void)
     g_assert_cmpfloat(fabs(lessons.fixed_s.guess.mid - 0.012), <, 0.001);
 }
 
+/* What is held and never sent: the same for every guest here, whatever its size. */
+static void
+test_learn_empty(void)
+{
+    g_autoptr(GPtrArray) list = pasts_new();
+    MigdLessons lessons;
+
+    for (guint64 i = 1; i <= 6; i++) {
+        MigdPast *past = add(list, UUID_A, "b");
+
+        past->resident_bytes = i * 40 << 20;
+        past->first_pass_bytes = past->resident_bytes - (5 << 20);
+    }
+    migd_learn(list, UUID_B, "b", NULL, &lessons);
+    g_assert_cmpfloat(lessons.empty.guess.mid, ==, 5 << 20);
+    g_assert_cmpuint(lessons.empty.n, ==, 6);
+    double doubt = lessons.empty.guess.spread * lessons.empty.guess.mid / (40 << 20);
+    g_assert_cmpfloat(doubt, <, lessons.filled.guess.spread);
+}
+
 /* A guest's own past counts before that of others. */
 static void
 test_learn_guest(void)
@@ -341,6 +361,7 @@ main(int argc, char **argv)
     g_test_add_func("/learn/nothing", test_learn_nothing);
     g_test_add_func("/learn/link", test_learn_link);
     g_test_add_func("/learn/link-behind-limit", test_learn_link_behind_limit);
+    g_test_add_func("/learn/empty", test_learn_empty);
     g_test_add_func("/learn/guest", test_learn_guest);
     g_test_add_func("/learn/mechanism", test_learn_mechanism);
     return g_test_run();
