@@ -22,7 +22,8 @@
 /* Dirtied in passes, for comparing how fast. */
 #define LEAST_BYTES (1 << 20)
 
-/* Pairs of pauses whose bytes differ by less than this say nothing of the speed. */
+/* Fewer bytes sent in a pause, and pairs of pauses whose bytes differ by less, say nothing of the
+ * speed: what a pause costs in any case hides it. */
 #define APART_BYTES 2e6
 
 /* Memory in use of which less than this was not sent was sent as a whole: logarithms are taken. */
@@ -250,14 +251,15 @@ seconds_per_byte(const GPtrArray *past, const char *peer)
 }
 
 /* The least speed that a limited migration shows: its bytes cannot have taken longer than all of
- * its pause. */
+ * its pause. Of few bytes that is next to nothing. */
 static gboolean
 pause_speed_of(const MigdPast *past, double *ret)
 {
     *ret = past->downtime_us > 0
                ? (double)past->downtime_bytes * G_USEC_PER_SEC / (double)past->downtime_us
                : 0;
-    return is_limited(past) && past->downtime_us > 0 && *ret > (double)past->max_bandwidth_bps;
+    return is_limited(past) && (double)past->downtime_bytes >= APART_BYTES &&
+           *ret > (double)past->max_bandwidth_bps;
 }
 
 static void
@@ -284,15 +286,16 @@ learn_fixed(const GPtrArray *past, const char *peer, MigdLessons *ret)
 
     for (guint i = past->len; i > 0; i--) {
         const MigdPast *one = past->pdata[i - 1];
-        double speed = is_limited(one) && link > 0 ? link : stream_of(one);
+        double above = MIGD_ABOVE_LIMIT * (double)one->max_bandwidth_bps;
+        double speed = !is_limited(one) ? stream_of(one) : link > 0 ? link : above;
         double pause_s = (double)one->downtime_us / G_USEC_PER_SEC;
 
         if (!in_scope(one, PEER, "", peer) || speed <= 0 || pause_s <= 0 ||
             one->downtime_bytes == 0)
             continue;
-        /* Behind a limit the link is faster than the stream; where little was sent, it is all one.
-         */
-        if (is_limited(one) && link <= 0 && (double)one->downtime_bytes / speed > pause_s / 4)
+        /* How much faster than its limit a link is may not be known; where little was sent, it is
+         * all one. */
+        if (is_limited(one) && link <= 0 && (double)one->downtime_bytes / speed > pause_s / 2)
             continue;
         /* A millisecond is what pauses are told in. */
         keep(&values, MAX(pause_s - (double)one->downtime_bytes / speed, 0.001),

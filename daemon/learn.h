@@ -8,6 +8,9 @@
 #include "daemon/history.h"
 #include "sim/predict.h"
 
+/* Without a word on the link: limits are set far below what it carries. */
+#define MIGD_ABOVE_LIMIT 8
+
 /* A guess with its evidence. */
 typedef struct {
     MigdGuess guess;   /* mid 0: nothing was learned */

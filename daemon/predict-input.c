@@ -26,9 +26,7 @@
 #define RESIDENT_SPREAD 0.02
 #define AT_REST_SPREAD 0.05 /* a curve measured at rest against one in a migration */
 
-/* Without a word on the link: limits are set far below what it carries. */
-#define ABOVE_LIMIT 8
-#define ABOVE_LIMIT_SPREAD 1.0
+#define ABOVE_LIMIT_SPREAD 1.0 /* of MIGD_ABOVE_LIMIT */
 
 static guint64
 age(guint64 then_us)
@@ -79,7 +77,7 @@ take_bandwidth(const MigdFacts *facts, MigdForetold *ret)
         input->link_bps = link->guess;
         ret->bandwidth = learned(link);
     } else if (limit > 0) {
-        input->link_bps = (MigdGuess){ABOVE_LIMIT * (double)limit, ABOVE_LIMIT_SPREAD};
+        input->link_bps = (MigdGuess){MIGD_ABOVE_LIMIT * (double)limit, ABOVE_LIMIT_SPREAD};
         ret->bandwidth = (MigdProvenance){"limit", 0, 1};
     } else {
         ret->bandwidth = (MigdProvenance){"unknown", 0, 0};

@@ -270,6 +270,26 @@ test_learn_link_behind_limit(void)
     g_assert_cmpfloat(fabs(lessons.fixed_s.guess.mid - 0.012), <, 0.001);
 }
 
+/* Pauses of few bytes tell what a pause costs, and nothing of the link. */
+static void
+test_learn_short_pauses(void)
+{
+    g_autoptr(GPtrArray) list = pasts_new();
+    MigdLessons lessons;
+
+    for (guint i = 1; i < 8; i++) {
+        MigdPast *past = add(list, UUID_A, "b");
+        past->max_bandwidth_bps = 50000000;
+        past->bandwidth_bps = 49800000;
+        past->downtime_bytes = 300000 + i * 10000;
+        past->downtime_us = 3000; /* at 100 MB/s it seems, which is the least that it was */
+    }
+    migd_learn(list, UUID_A, "b", NULL, &lessons);
+    g_assert_cmpuint(lessons.link_bps.n, ==, 0);
+    g_assert_cmpuint(lessons.fixed_s.n, ==, 7);
+    g_assert_cmpfloat(fabs(lessons.fixed_s.guess.mid - 0.0022), <, 0.0002);
+}
+
 /* What is held and never sent: the same for every guest here, whatever its size. */
 static void
 test_learn_empty(void)
@@ -361,6 +381,7 @@ main(int argc, char **argv)
     g_test_add_func("/learn/nothing", test_learn_nothing);
     g_test_add_func("/learn/link", test_learn_link);
     g_test_add_func("/learn/link-behind-limit", test_learn_link_behind_limit);
+    g_test_add_func("/learn/short-pauses", test_learn_short_pauses);
     g_test_add_func("/learn/empty", test_learn_empty);
     g_test_add_func("/learn/guest", test_learn_guest);
     g_test_add_func("/learn/mechanism", test_learn_mechanism);
