@@ -232,6 +232,17 @@ fail(int status, MigdNotify *notify, const GError *error)
     return status;
 }
 
+/* Without waiting for the answer, as g_bus_unown_name() would: a bus that has stopped reading does
+ * not hold up the end. */
+static void
+release_name(GDBusConnection *connection)
+{
+    g_dbus_connection_call(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                           "org.freedesktop.DBus", "ReleaseName",
+                           g_variant_new("(s)", MIGD_BUS_NAME), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
+                           NULL, NULL, NULL);
+}
+
 static int
 run(GDBusConnection *connection, MigdManager *manager, MigdNotify *notify, gboolean ask_polkit)
 {
@@ -239,21 +250,19 @@ run(GDBusConnection *connection, MigdManager *manager, MigdNotify *notify, gbool
     Daemon daemon = {.loop = loop, .manager = manager, .notify = notify, .status = EXIT_SUCCESS};
     g_autoptr(GError) error = NULL;
     g_autoptr(MigdBus) bus = migd_bus_new(connection, manager, ask_polkit, &error);
-    guint name;
 
     if (bus == NULL || !migd_manager_start(manager, &error))
         return fail(EXIT_FAILURE, notify, error);
     g_signal_connect(connection, "closed", G_CALLBACK(on_bus_closed), &daemon);
-    name =
-        g_bus_own_name_on_connection(connection, MIGD_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
-                                     on_name_acquired, on_name_lost, &daemon, NULL);
+    g_bus_own_name_on_connection(connection, MIGD_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
+                                 on_name_acquired, on_name_lost, &daemon, NULL);
     g_unix_signal_add(SIGTERM, on_stop, &daemon);
     g_unix_signal_add(SIGINT, on_stop, &daemon);
     g_unix_signal_add(SIGHUP, on_reload, &daemon);
     g_main_loop_run(loop);
     migd_notify_stopping(notify);
     g_signal_handlers_disconnect_by_data(connection, &daemon);
-    g_bus_unown_name(name);
+    release_name(connection);
     return daemon.status;
 }
 

@@ -28,9 +28,6 @@
  * DESIGN section 8): a plan that may work is worth trying against one that will not. */
 #define FAILED_S 4000
 
-/* Weight of a second of guest work lost against a second of migration (DESIGN section 8). */
-#define LOST_WEIGHT 10
-
 typedef struct {
     gboolean ends, grows;
     double time_s, pause_s, bytes, lost_s;
@@ -179,7 +176,7 @@ migd_price(const MigdModel *model, const MigdState *state, const MigdPlan *plan,
         pauses[i] = run.pause_s * 1e6;
         price.ends += run.ends ? hypothesis->weight : 0;
         price.lost_s += hypothesis->weight * run.lost_s;
-        price.costs[i] = time_s + LOST_WEIGHT * run.lost_s;
+        price.costs[i] = time_s + MIGD_LOST_WEIGHT * run.lost_s;
         price.cost += hypothesis->weight * price.costs[i];
         price.ending |= run.ends ? (guint64)1 << i : 0;
         if (hypothesis == migd_model_best(model))

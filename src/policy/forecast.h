@@ -10,6 +10,9 @@
 #include "policy/decision.h"
 #include "policy/model.h"
 
+/* Weight of a second of guest work lost against a second of migration (DESIGN section 8). */
+#define MIGD_LOST_WEIGHT 10
+
 /* Where the migration stands: right after a sync. */
 typedef struct {
     double remaining_bytes;

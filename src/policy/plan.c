@@ -23,14 +23,14 @@ static const guint8 triggers[] = {90, 80, 70, 60};
  * waiting may well end it; and before a throttle is moved. */
 #define WORTH 0.9
 
-/* Weight of a second of guest work lost against a second of migration (DESIGN section 8). */
-#define LOST_WEIGHT 10
-
 /* Of what one could know of a guest, a pass tells this part. */
 #define LEARNT 0.5
 
 /* Passes that a throttle is given to show what it does. */
 #define LOOKS 2
+
+/* The throttle waits for another pass when that makes it so much cheaper. */
+#define LATER 0.97
 
 /* A longer pause is given when it makes the rest this much cheaper. */
 #define SOONER 0.95
@@ -173,7 +173,7 @@ migd_plan_bandwidth(const MigdView *view, MigdDecision *decision)
 static double
 postcopy_cost(double pull_s)
 {
-    return pull_s * (1 + LOST_WEIGHT * POSTCOPY_LOSS);
+    return pull_s * (1 + MIGD_LOST_WEIGHT * POSTCOPY_LOSS);
 }
 
 /* Post-copy pauses the guest too, for all that is not memory. */
@@ -345,9 +345,6 @@ armed(const MigdView *view, const Search *search, guint32 level_pct)
     return best;
 }
 
-/* The throttle waits for another pass when that makes it so much cheaper. */
-#define LATER 0.97
-
 /* The cheapest throttle level; level 0 when none may be set. Where waiting may still end it, the
  * level is armed: QEMU itself tells at the next sync, by whether the guest dirtied more than was
  * sent, which of the two it is. */
@@ -359,7 +356,7 @@ cheapest_throttle(const MigdView *view, Search *search)
 
     for (guint i = 0; i < search->n; i++) {
         Candidate *tried = &search->tried[i];
-        double toll = LOOKS * pass_s * (1 + LOST_WEIGHT * tried->level_pct / 100.0);
+        double toll = LOOKS * pass_s * (1 + MIGD_LOST_WEIGHT * tried->level_pct / 100.0);
 
         tried->cost = mended_cost(view, &tried->price, search, toll);
         if (best.level_pct == 0 || tried->cost < best.cost)

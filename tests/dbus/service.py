@@ -137,6 +137,12 @@ def the_bus_goes_away():
         bus._connection = None
 
 
+def a_bus_that_does_not_read_holds_up_no_end():
+    """systemd waits for TimeoutStopSec=, 20 seconds; GDBus would for an answer, 25."""
+    with Fake(easy=EASY) as bus, bus.stopped_bus():
+        same(bus.stop_daemon(), 0, "status of the daemon, within ten seconds")
+
+
 def idle_means_idle():
     """Nothing to do, nothing done: no timer fires with domains that rest."""
     with Fake(**{f"vm{n}": EASY for n in range(20)}) as bus:
@@ -152,4 +158,5 @@ def idle_means_idle():
 
 
 run(ready_status_and_stop, watchdog, stop_leaves_the_migration_alone, an_open_trace_without_hypervisor_is_closed,
-    another_boot, old_traces_go, sixty_four_finished_are_kept, the_name_is_taken, the_bus_goes_away, idle_means_idle)
+    another_boot, old_traces_go, sixty_four_finished_are_kept, the_name_is_taken, the_bus_goes_away,
+    a_bus_that_does_not_read_holds_up_no_end, idle_means_idle)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A private message bus with migrationd on it, and migrationctl to talk to it. Everything lives in one directory."""
 
+import contextlib
 import json
 import os
 import re
@@ -128,6 +129,15 @@ class Bus:
                 self.stop_daemon()
                 raise RuntimeError(f"migrationd did not start: {self.log_text()}")
             time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def stopped_bus(self):
+        """It neither reads nor writes."""
+        self._bus.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._bus.send_signal(signal.SIGCONT)
 
     def kill_daemon(self):
         """As a crash would."""
