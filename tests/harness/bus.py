@@ -188,9 +188,10 @@ class Bus:
     def status(self, what: str) -> dict:
         return self.json("status", what)
 
-    def wait_domain(self, name: str, timeout: float = 10) -> dict:
-        """Waits until migrationd has found the QEMU of that name and knows its state."""
-        return self._wait(lambda: next((d for d in self.json("list") if d["Name"] == name), None),
+    def wait_domain(self, name: str, timeout: float = 10, known: bool = False) -> dict:
+        """Waits until migrationd has found the QEMU of that name; `known`: and has asked about it."""
+        return self._wait(lambda: next((d for d in self.json("list") if d["Name"] == name
+                                        and not (known and d["State"] == "connecting")), None),
                           timeout, f"domain {name}")
 
     def wait_migration(self, name: str, timeout: float = 10) -> str:

@@ -50,7 +50,8 @@ def transient_domain_has_one_for_its_life():
         same(bus.wait_domain("vm")["Profile"], "gentle", "profile")
         bus.kill_daemon()
         site.start_daemon()
-        same(bus.wait_domain("vm")["ProfileSource"], "metadata", "source of the profile for the next daemon")
+        found = bus.wait_domain("vm", known=True)
+        same(found["ProfileSource"], "metadata", "source of the profile for the next daemon")
         for wrong in ("none-such", "../x", "x\x1b"):
             try:
                 bus.text("set-profile", "vm", wrong)
