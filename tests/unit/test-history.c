@@ -251,6 +251,18 @@ test_learn_link(void)
     g_assert_cmpuint(lessons.link_bps.newest_us, ==, 1008);
 }
 
+/* One of which a limit bound all passes. */
+static void
+add_limited(GPtrArray *list, guint64 downtime_bytes, guint64 downtime_us)
+{
+    MigdPast *past = add(list, UUID_A, "b");
+
+    past->max_bandwidth_bps = 50000000;
+    past->bandwidth_bps = 49800000;
+    past->downtime_bytes = downtime_bytes;
+    past->downtime_us = downtime_us;
+}
+
 /* A limit bound all passes: the pauses, which it does not bind, tell the link. */
 static void
 test_learn_link_behind_limit(void)
@@ -258,13 +270,8 @@ test_learn_link_behind_limit(void)
     g_autoptr(GPtrArray) list = pasts_new();
     MigdLessons lessons;
 
-    for (guint i = 1; i < 8; i++) {
-        MigdPast *past = add(list, UUID_A, "b");
-        past->max_bandwidth_bps = 50000000;
-        past->bandwidth_bps = 49800000;
-        past->downtime_bytes = i * 3000000;
-        past->downtime_us = 12000 + past->downtime_bytes / 800; /* 800 MB/s */
-    }
+    for (guint i = 1; i < 8; i++)
+        add_limited(list, i * 3000000, 12000 + i * 3000000 / 800); /* 800 MB/s */
     migd_learn(list, UUID_A, "b", NULL, &lessons);
     g_assert_cmpfloat(fabs(lessons.link_bps.guess.mid / 800e6 - 1), <, 0.05);
     g_assert_cmpfloat(fabs(lessons.fixed_s.guess.mid - 0.012), <, 0.001);
@@ -277,13 +284,8 @@ test_learn_short_pauses(void)
     g_autoptr(GPtrArray) list = pasts_new();
     MigdLessons lessons;
 
-    for (guint i = 1; i < 8; i++) {
-        MigdPast *past = add(list, UUID_A, "b");
-        past->max_bandwidth_bps = 50000000;
-        past->bandwidth_bps = 49800000;
-        past->downtime_bytes = 300000 + i * 10000;
-        past->downtime_us = 3000; /* at 100 MB/s it seems, which is the least that it was */
-    }
+    for (guint i = 1; i < 8; i++) /* at 100 MB/s it seems, which is the least that it was */
+        add_limited(list, 300000 + i * 10000, 3000);
     migd_learn(list, UUID_A, "b", NULL, &lessons);
     g_assert_cmpuint(lessons.link_bps.n, ==, 0);
     g_assert_cmpuint(lessons.fixed_s.n, ==, 7);
