@@ -43,6 +43,11 @@
 /* What counts as progress: this part of what was left before. */
 #define PROGRESS 0.8
 
+/* A guest is getting there when less than this part is left of what was, so many passes ago: more
+ * where guest or link are unsteady. */
+#define FALLING 0.6
+#define FALLING_PASSES 2
+
 /* Passes of milliseconds prove nothing before they fill this time: QEMU itself judges once a
  * second. */
 #define SHOW_S 1
@@ -82,6 +87,16 @@ say(MigdDecision *decision, MigdAction action, guint64 argument, MigdReason reas
     decision->argument = argument;
     decision->reason = reason;
     return TRUE;
+}
+
+/* Waits; a throttle that stands ready must not engage meanwhile. */
+static gboolean
+stay_unthrottled(const MigdView *view, MigdDecision *decision, MigdReason reason)
+{
+    if (!migd_view_armed(view))
+        return say(decision, MIGD_ACTION_WAIT, 0, reason);
+    decision->trigger_pct = 100;
+    return say(decision, MIGD_ACTION_RELEASE, 1, reason);
 }
 
 /* Nothing can be done before the first byte and after the last pass. */
@@ -299,6 +314,25 @@ rule_bandwidth(const MigdView *view, MigdDecision *decision)
            say(decision, MIGD_ACTION_SET_BANDWIDTH, bps, MIGD_REASON_BANDWIDTH_SUFFICES);
 }
 
+/* The newest pass has left no less, but so few passes ago there was so much more that it may be
+ * long by chance. */
+static gboolean
+rule_falling(const MigdView *view, MigdDecision *decision)
+{
+    const MigdTrack *track = view->track;
+    double unsteady = hypot(track->unsteady, track->link.off) / MIGD_STEADY;
+    guint ago = (guint)(FALLING_PASSES * unsteady + 0.5);
+
+    if (view->state.throttle > 0.01 || ago >= track->n_passes)
+        return FALSE;
+    const MigdPass *newest = &track->passes[track->n_passes - 1];
+    double left = (double)newest->remaining_bytes;
+    if (left < PROGRESS * (double)newest[-1].remaining_bytes ||
+        left >= FALLING * (double)(newest - ago)->remaining_bytes)
+        return FALSE;
+    return stay_unthrottled(view, decision, MIGD_REASON_FALLING);
+}
+
 static MigdReason
 throttle_reason(const MigdView *view, const MigdDecision *decision)
 {
@@ -330,16 +364,6 @@ is_too_soon(const MigdTrack *track)
            track->syncs_since_action < passes;
 }
 
-/* What is armed must not engage meanwhile. */
-static gboolean
-throttle_later(const MigdView *view, MigdDecision *decision)
-{
-    if (!migd_view_armed(view))
-        return say(decision, MIGD_ACTION_WAIT, 0, MIGD_REASON_THROTTLE_LATER);
-    decision->trigger_pct = 100;
-    return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_LATER);
-}
-
 static gboolean
 rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
 {
@@ -347,7 +371,8 @@ rule_throttle_or_postcopy(const MigdView *view, MigdDecision *decision)
     case MIGD_ACTION_POSTCOPY:
         return say(decision, MIGD_ACTION_POSTCOPY, 0, MIGD_REASON_POSTCOPY_CHEAPEST);
     case MIGD_ACTION_WAIT:
-        return decision->reason == MIGD_REASON_THROTTLE_LATER && throttle_later(view, decision);
+        return decision->reason == MIGD_REASON_THROTTLE_LATER &&
+               stay_unthrottled(view, decision, MIGD_REASON_THROTTLE_LATER);
     case MIGD_ACTION_RELEASE:
         return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_THROTTLE_NOT_NEEDED);
     case MIGD_ACTION_SET_DOWNTIME:
@@ -403,20 +428,17 @@ rule_hopeless(const MigdView *view, MigdDecision *decision)
 static gboolean
 rule_watch(const MigdView *view, MigdDecision *decision)
 {
-    /* Still cocked for a level that will not come: QEMU must not engage by itself. */
-    if (migd_view_armed(view)) {
-        decision->trigger_pct = 100;
-        return say(decision, MIGD_ACTION_RELEASE, 1, MIGD_REASON_WAIT_FOR_EVIDENCE);
-    }
-    return say(decision, MIGD_ACTION_WAIT, 0,
-               view->wait.ends > 0.1 ? MIGD_REASON_WAIT_FOR_EVIDENCE : MIGD_REASON_NOTHING_ALLOWED);
+    gboolean hope = view->wait.ends > 0.1 || migd_view_armed(view);
+
+    return stay_unthrottled(view, decision,
+                            hope ? MIGD_REASON_WAIT_FOR_EVIDENCE : MIGD_REASON_NOTHING_ALLOWED);
 }
 
 static const Rule rules[] = {
-    rule_not_steerable, rule_over_cap,   rule_costs_over_cap,       rule_deadline,
-    rule_pending,       rule_first_pass, rule_network_dip,          rule_downtime,
-    rule_converging,    rule_bandwidth,  rule_throttle_or_postcopy, rule_useless_throttle,
-    rule_hopeless,      rule_watch,
+    rule_not_steerable,    rule_over_cap,   rule_costs_over_cap, rule_deadline,
+    rule_pending,          rule_first_pass, rule_network_dip,    rule_downtime,
+    rule_converging,       rule_bandwidth,  rule_falling,        rule_throttle_or_postcopy,
+    rule_useless_throttle, rule_hopeless,   rule_watch,
 };
 
 static MigdVerdict

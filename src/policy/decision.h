@@ -37,6 +37,7 @@ typedef enum {
     MIGD_REASON_CONVERGING,        /* left alone: it ends inside the limits by itself */
     MIGD_REASON_WAIT_FOR_EVIDENCE, /* the forecasts disagree; one more pass tells */
     MIGD_REASON_THROTTLE_LATER,    /* a throttle costs less after another pass, which leaves less */
+    MIGD_REASON_FALLING,           /* passes come long and short, and on the whole leave less */
     MIGD_REASON_ACTION_PENDING,    /* the last action has not shown its effect yet */
     MIGD_REASON_DOWNTIME_OVER_CAP, /* somebody's limit is over the profile's cap: lowered */
     MIGD_REASON_DOWNTIME_SUFFICES, /* a longer pause within the cap ends it */

@@ -18,8 +18,10 @@
 /* A pass weighs this much less than the one after it. */
 #define FADE 0.6
 
-/* A rate this much off the average is another link, not a bad moment of this one. */
+/* A rate this many times off the average, and this many sigma, is another link, not a bad moment of
+ * this one. */
 #define OTHER_LINK 1.6
+#define OTHER_SIGMA 3
 
 /* A sync shorter than this part of its pass cannot be told from unsteady sending. */
 #define NOTICEABLE 0.1
@@ -181,14 +183,17 @@ migd_link_end_pass(MigdLink *link, gint64 time_us, guint64 bytes, gboolean first
     if (first_pass)
         bps = MAX(bps, link->usual_bps);
 
+    double off = link->bps > 0 ? bps / link->bps - 1 : 0;
+    gboolean far = fabs(log1p(off)) > log(OTHER_LINK);
+    gboolean other = far && (link->was_far || fabs(off) > OTHER_SIGMA * link->off);
+    link->was_far = far;
     if (!first_pass && link->bps > 0)
-        note_off(link, bps / link->bps - 1);
+        note_off(link, off);
 
     /* A dip is waited out, and what it carried says nothing of what comes after it. */
     if (migd_link_dips(link) && !first_pass)
         return;
     double weight = MIN((double)duration_us / WINDOW_US, 1);
-    gboolean other = link->bps > 0 && fabs(log(bps / link->bps)) > log(OTHER_LINK);
     double kept = pow(FADE, weight) * link->weight;
 
     /* A short pass is no proof of another link, a whole window is. */

@@ -36,6 +36,7 @@ typedef struct {
     guint n_syncs;         /* made so far */
     double off;            /* how far the passes were off what was expected, relative: sigma */
     guint n_off;           /* passes so far */
+    gboolean was_far;      /* the last pass was so far off that it may be another link */
 } MigdLink;
 
 /* A reading in pre-copy: `bytes` on the wire at `time_us`. */

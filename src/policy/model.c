@@ -11,7 +11,7 @@
 /* A curve through two points of one phase misses neither by more than this factor, when the guest
  * is steady; else by more than this many times what is usual for it. */
 #define PHASE_RATIO 1.35
-#define PHASE_TIMES 2.5
+#define PHASE_TIMES 4
 
 /* What explains the points this much worse than the best is dropped: it would only cost time. */
 #define NEGLIGIBLE 0.02

@@ -51,6 +51,10 @@ static const struct {
         {"throttle-later",
          "Waiting one more pass: {left} are left, and the next leaves less ({dirty} dirtied against "
          "{bandwidth} sent), so that a throttle then costs less than one now."},
+    [MIGD_REASON_FALLING] =
+        {"falling",
+         "Waiting one more pass: {left} are left, no less than before this one ({dirty} dirtied "
+         "against {bandwidth} sent), but far less than a few passes ago, and it may be chance."},
     [MIGD_REASON_ACTION_PENDING] =
         {"action-pending",
          "Waiting for the effect of the last action: one whole pass under it has to be seen."},

@@ -112,6 +112,24 @@ test_another_link(void)
     near(stream.link.bps, BPS / 4, 0.1);
 }
 
+/* On an unsteady link one bad pass is a bad moment, and a second is another link. */
+static void
+test_bad_moment(void)
+{
+    Stream stream = begin();
+
+    pass(&stream, 10, BPS, 0);
+    for (guint i = 0; i < 4; i++) {
+        pass(&stream, 1, BPS * 1.25, 0);
+        pass(&stream, 1, BPS * 0.75, 0);
+    }
+    double before_bps = stream.link.bps;
+    pass(&stream, 1, BPS / 4, 0);
+    near(stream.link.bps, before_bps, 0.4);
+    pass(&stream, 1, BPS / 4, 0);
+    near(stream.link.bps, BPS / 4, 0.05);
+}
+
 /* Half of the usual until the link is known to be steady. */
 static void
 test_least(void)
@@ -144,6 +162,7 @@ main(int argc, char **argv)
     g_test_add_func("/link/no-sync", test_no_sync);
     g_test_add_func("/link/unsteady", test_unsteady);
     g_test_add_func("/link/another-link", test_another_link);
+    g_test_add_func("/link/bad-moment", test_bad_moment);
     g_test_add_func("/link/least", test_least);
     return g_test_run();
 }
