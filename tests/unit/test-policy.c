@@ -162,7 +162,7 @@ decided(const Result *result, MigdReason reason)
 }
 
 /* The same where dirty rate and link vary from pass to pass: one is long by chance, and a guest is
- * seldom made to pay for it. The two that look like a plateau from the start are the rest. */
+ * seldom made to pay for it. Nothing tells it from a plateau when the first passes are. */
 static void
 test_converging_unsteadily(void)
 {
