@@ -314,7 +314,7 @@ rule_bandwidth(const MigdView *view, MigdDecision *decision)
            say(decision, MIGD_ACTION_SET_BANDWIDTH, bps, MIGD_REASON_BANDWIDTH_SUFFICES);
 }
 
-/* The newest pass has left no less, but so few passes ago there was so much more that it may be
+/* The newest pass has left hardly less, but so few passes ago there was so much more that it may be
  * long by chance. */
 static gboolean
 rule_falling(const MigdView *view, MigdDecision *decision)

@@ -18,8 +18,8 @@
 /* A pass weighs this much less than the one after it. */
 #define FADE 0.6
 
-/* A rate this many times off the average, and this many sigma, is another link, not a bad moment of
- * this one. */
+/* A rate this many times off the average is another link, not a bad moment of this one: when it is
+ * this many sigma off, too, or when the next pass says the same. */
 #define OTHER_LINK 1.6
 #define OTHER_SIGMA 3
 

@@ -53,8 +53,8 @@ static const struct {
          "{bandwidth} sent), so that a throttle then costs less than one now."},
     [MIGD_REASON_FALLING] =
         {"falling",
-         "Waiting one more pass: {left} are left, no less than before this one ({dirty} dirtied "
-         "against {bandwidth} sent), but far less than a few passes ago, and it may be chance."},
+         "Waiting one more pass: {left} are left, hardly less than a pass ago ({dirty} dirtied "
+         "against {bandwidth} sent), but far less than a few passes ago: it may be chance."},
     [MIGD_REASON_ACTION_PENDING] =
         {"action-pending",
          "Waiting for the effect of the last action: one whole pass under it has to be seen."},
